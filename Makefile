@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+# Everything a fresh clone needs: Python 3.11 or later with venv, g++ and make.
+
+PYTHON   ?= python3
+GEOMETRY ?= 3x3x8x32
+JOBS     ?= 2
+
+# PyTorch on PyPI brings CUDA (gigabytes) on x86 Linux, and nothing here needs it. This index has the
+# small CPU build; where it does not answer, PyPI's is taken. For PyPI's in any case: TORCH_INDEX=
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP   := $(BIN)/python -m pip --disable-pip-version-check install -q --no-warn-script-location
+
+# Every test process gets one core.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.PHONY: help setup sim test test-all lint format verilog clean
+
+help:
+	@echo "make sim        set up, then classify real images on the simulated array"
+	@echo "make test       set up, lint, then the tests"
+	@echo "make test-all   the slow tests too"
+	@echo "make verilog    write the accelerator of GEOMETRY ($(GEOMETRY)) to build/"
+	@echo "make lint       ruff and mypy;  make format rewrites the layout"
+	@echo "make setup      only the set-up: $(BIN)/xnorflow is then the command line"
+	@echo "make clean      remove what make and the tools wrote, the set-up included"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "xnorflow needs Python 3.11 or later; name one with PYTHON=..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	    { rm -rf $(VENV); echo "No virtual environment; on Debian: apt install python3-venv"; exit 1; }
+	@echo "Installing PyTorch (once) ..."
+	@index="$(TORCH_INDEX)"; \
+	if [ -n "$$index" ] && $(BIN)/python -c 'import sys, urllib.request as u; \
+	    u.urlopen(sys.argv[1] + "/torch/", timeout=5)' "$$index" 2>/dev/null; \
+	then extra="--extra-index-url $$index"; else extra=; fi; \
+	$(PIP) torch -c constraints.txt $$extra
+	@echo "Installing xnorflow and its tools (once) ..."
+	@$(PIP) -e '.[dev]' -c constraints.txt
+	@touch $@
+
+sim: $(READY)
+	@$(BIN)/xnorflow sim --geometry $(GEOMETRY)
+
+test: lint
+	@$(ONE_THREAD) $(BIN)/pytest -q -n $(JOBS) -m "not slow"
+
+test-all: lint
+	@$(ONE_THREAD) $(BIN)/pytest -q -n $(JOBS)
+
+# hw/ and sim/ talk to Amaranth, which has no types; sw/ is checked strictly.
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/mypy --strict --follow-imports=silent sw/xnorflow
+	@$(BIN)/mypy hw/xnorflow sim/xnorflow
+
+format: $(READY)
+	@$(BIN)/ruff check --fix-only -q .
+	@$(BIN)/ruff format -q .
+
+verilog: $(READY)
+	@$(BIN)/xnorflow verilog --geometry $(GEOMETRY) -o build/xnorflow-$(GEOMETRY).v
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find hw sw sim tests -name __pycache__ -type d -prune -exec rm -rf {} +

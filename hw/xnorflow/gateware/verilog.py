@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verilog of an accelerator: one plain Verilog-2001 file, and its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from amaranth._toolchain import yosys
+from amaranth.back import rtlil
+
+from xnorflow.core.geometry import Geometry
+from xnorflow.gateware.accelerator import Accelerator
+
+__all__ = ["TOP", "Design", "emit"]
+
+TOP = "xnorflow"
+_HASH_MARK = 0x9E3779B1
+"""Stands for the build hash while the rest of the text is hashed."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """Verilog of one accelerator.
+
+    Parameters
+    ----------
+    geometry : Geometry
+    verilog : str
+        The file's text; its top module is ``xnorflow``.
+    digest : str
+        SHA-256 (hexadecimal) of the text with a placeholder for the build hash.
+    build_hash : int
+        First 32 bits of the digest: what the device's ``build_hash`` register says.
+    """
+
+    geometry: Geometry
+    verilog: str
+    digest: str
+    build_hash: int
+
+
+def emit(geometry: Geometry) -> Design:
+    """Describe the accelerator of this geometry in Verilog.
+
+    The same geometry and sources give the same text, wherever and whenever it is made.
+    """
+    accelerator = Accelerator(geometry, build_hash=_HASH_MARK)
+    text = _to_verilog(_without_memory_zeros(rtlil.convert(accelerator, name=TOP, emit_src=False)))
+    mark = re.compile(rf"32'd{_HASH_MARK}\b|32'h{_HASH_MARK:08x}\b")
+    if len(mark.findall(text)) != 1:
+        raise RuntimeError("the build hash's place in the Verilog text is not unique")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    build_hash = int(digest[:8], 16)
+    text = mark.sub(f"32'h{build_hash:08x}", text)
+    header = (
+        "// xnorflow accelerator, Apache-2.0\n"
+        f"// geometry   {geometry}\n"
+        f"// build hash {build_hash:08x}\n"
+        "/* verilator lint_off DECLFILENAME */\n"
+    )
+    return Design(geometry, header + text, digest, build_hash)
+
+
+def _without_memory_zeros(text: str) -> str:
+    """RTLIL without cells that only zero a memory: every word is written before it is read."""
+    cell = r"\n  cell \$meminit_v2 \S+\n(?:    .*\n)*?    connect \\DATA \d+'0+\n(?:    .*\n)*?  end\n"
+    return re.sub(cell, "\n", text)
+
+
+def _to_verilog(text: str) -> str:
+    script = (
+        f"read_rtlil <<rtlil\n{text}\nrtlil",
+        "proc -nomux -norom",
+        "memory_collect",
+        "write_verilog -norename -noattr",
+    )
+    # Yosys always warns that processes are written as they are, which is what we want.
+    tool = yosys.find_yosys(lambda version: version >= (0, 40))
+    return tool.run(["-q", "-"], "\n".join(script), ignore_warnings=True)

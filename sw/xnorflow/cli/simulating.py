@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``xnorflow sim``: every shipped network on the simulated array, with pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from xnorflow.cli.console import output, print_error, print_json
+from xnorflow.cli.options import GeometryOption, JsonOption
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from xnorflow.cli.job import Report
+
+__all__ = ["sim"]
+
+SHOWN = 3
+"""Images drawn for each network."""
+
+
+def sim(
+    geometry: GeometryOption = "3x3x8x32",
+    images: Annotated[int, typer.Option(help="How many test images for each network.")] = 256,
+    as_json: JsonOption = False,
+) -> None:
+    """Classify images with every shipped network.
+
+    They run on the simulated array, with real test images. Every layer's codes and the logits are compared with the golden model. Ends with status 1 if
+    a single bit differs, and says where.
+    """
+    from xnorflow.cli.images import find_artifact, load_images
+    from xnorflow.cli.job import run_job
+    from xnorflow.cli.tables import figures
+    from xnorflow.core.artifact import Artifact
+    from xnorflow.core.geometry import Geometry
+    from xnorflow.zoo.catalog import names
+
+    shape = Geometry.parse(geometry)
+    console = output()
+    reports = []
+    for name in names():
+        network = Artifact.load(find_artifact(name))
+        report = run_job(network, load_images(network, images), device="sim", geometry=shape)
+        reports.append(report)
+        if not as_json:
+            _show(console, report, network.network.classes)
+    if as_json:
+        print_json({report.network: report.to_json() for report in reports})
+    else:
+        console.print(figures(reports))
+        for report in reports:
+            if report.identical:
+                console.print(f"{report.network}: {report.comparison}", style="green")
+    wrong = [report for report in reports if not report.identical]
+    for report in wrong:
+        print_error(f"{report.network} {report.comparison}")
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _show(console: Console, report: Report, classes: tuple[str, ...]) -> None:
+    """Draw the first images, and the first that the network takes for something else."""
+    from xnorflow.cli.digits import draw, side_by_side
+
+    predicted, labels = report.result.classes, report.test.labels
+    assert labels is not None  # for mypy: shipped networks have labelled samples
+    wrong = np.flatnonzero(predicted != labels)
+    chosen = [*range(min(SHOWN, report.result.images)), *wrong[wrong >= SHOWN][:1].tolist()]
+    captions = [
+        f"{_word(classes, predicted[i])} {'=' if predicted[i] == labels[i] else 'for'} "
+        f"{_word(classes, labels[i])}"
+        for i in chosen
+    ]
+    console.print(f"\n{report.network} on the simulated array {report.geometry}", style="bold")
+    for line in side_by_side(draw(report.test.images[chosen]), captions):
+        console.print(line, no_wrap=True, overflow="crop")
+
+
+def _word(classes: tuple[str, ...], index: int) -> str:
+    return classes[index] if classes else str(index)

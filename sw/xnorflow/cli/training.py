@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``xnorflow train`` and ``xnorflow export``: from a recipe to an artifact."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from xnorflow.cli.console import output
+from xnorflow.cli.options import DataOption
+
+__all__ = ["export", "train"]
+
+
+def train(
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="RECIPE", help="Its name; none lists them.")
+    ] = None,
+    data: DataOption = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of the run; runs/RECIPE by default.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs instead of the recipe's.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed instead of the recipe's.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads; all cores by default.")
+    ] = None,
+) -> None:
+    """Train a network, or go on training.
+
+    A run that was cut off goes on where its last epoch ended.
+    """
+    from xnorflow.train import recipes
+
+    if recipe is None:
+        _list_recipes(recipes.RECIPES)
+        return
+    import torch
+
+    from xnorflow.train import trainer
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    chosen = recipes.recipe(recipe)
+    chosen = chosen if epochs is None else replace(chosen, epochs=epochs)
+    chosen = chosen if seed is None else replace(chosen, seed=seed)
+    folder = run or Path("runs") / chosen.name
+    done = trainer.train(chosen, data, folder)
+    last = done.log[-1]
+    output().print(
+        f"{folder}: {len(done.log)} epochs, {100 * last['test_accuracy']:.2f} % of the test images;"
+        f" next: xnorflow export {folder} -o {chosen.name}.safetensors",
+        soft_wrap=True,
+    )
+
+
+def _list_recipes(recipes: dict[str, Any]) -> None:
+    from xnorflow.cli.tables import table
+
+    rows = [
+        (name, entry.dataset, len(entry.layers), entry.pixel_lanes, entry.epochs)
+        for name, entry in recipes.items()
+    ]
+    output().print(table(("recipe", "data", "layers", "pixel bits", "epochs"), rows))
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that train wrote.")],
+    to: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
+    data: DataOption = None,
+) -> None:
+    """Turn a finished run into an artifact.
+
+    Its accuracy is measured on all test images.
+    """
+    from xnorflow.train.export import export as export_run
+
+    artifact = export_run(run, data)
+    artifact.save(to)
+    test = artifact.provenance["test"]
+    output().print(
+        f"{to}: {to.stat().st_size:,} bytes, {100 * test['accuracy']:.2f} % of {test['images']:,} "
+        f"test images; the float model puts {test['argmax_changes']} in another class",
+        soft_wrap=True,
+    )

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the compiler says when a network and a geometry do not go together."""
+
+__all__ = ["CompileError"]
+
+
+class CompileError(ValueError):
+    """A network that this geometry cannot run; the message says what, by how much, and the way out."""

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is what the array computed, layer by layer, what the golden model computes?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from xnorflow.core.network import NetworkSpec
+from xnorflow.driver.result import RunResult
+
+__all__ = ["Comparison", "GoldenOutputs", "compare"]
+
+
+class GoldenOutputs(Protocol):
+    """What the golden model gives; ``xnorflow.golden`` makes it."""
+
+    @property
+    def codes(self) -> Mapping[str, npt.NDArray[np.uint8]]:
+        """Codes (N, height, width, channels) of "input" and of every layer that gives codes."""
+        ...
+
+    @property
+    def accumulators(self) -> npt.NDArray[np.int64]:
+        """Of the last layer: (N, height, width, channels)."""
+        ...
+
+    @property
+    def logits(self) -> npt.NDArray[np.float32]:
+        """(N, classes)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Outcome of :func:`compare`.
+
+    Parameters
+    ----------
+    images : int
+        Images compared.
+    layers : int
+        Layers compared, the last one's accumulators included; input and logits are compared too,
+        but not counted.
+    differences : int
+        Values that differ, over everything compared.
+    first : str or None
+        The first difference on the data's way, in words.
+    """
+
+    images: int
+    layers: int
+    differences: int
+    first: str | None
+
+    @property
+    def identical(self) -> bool:
+        """True if nothing differs."""
+        return self.differences == 0
+
+    def __str__(self) -> str:
+        if self.first is None:
+            return f"identical to the golden model: {self.images} images, {self.layers} layers"
+        return f"differs from the golden model in {self.differences} values; first: {self.first}"
+
+
+def compare(result: RunResult, golden: GoldenOutputs, network: NetworkSpec) -> Comparison:
+    """Compare every value: codes of every layer if recorded, accumulators, bits of the logits.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, so that the two are not of the same images or network.
+    """
+    stages: list[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]] = []
+    layers = [layer.name for layer in network.layers]
+    if result.codes is not None:
+        for name in ("input", *layers[:-1]):
+            title = name if name == "input" else f"layer {name}"
+            stages.append((title, result.codes[name], golden.codes[name]))
+    stages.append((f"layer {layers[-1]}", result.accumulators, golden.accumulators))
+    stages.append(("logits", result.logits, golden.logits))
+    differences, first = 0, None
+    for title, array, expected in stages:
+        if array.shape != expected.shape:
+            raise ValueError(
+                f"{title}: the array gave the shape {array.shape}, the golden model "
+                f"{expected.shape}; compare the same images and network"
+            )
+        wrong = np.argwhere(_bits(array) != _bits(expected))
+        differences += len(wrong)
+        if len(wrong) and first is None:
+            first = _describe(title, tuple(int(i) for i in wrong[0]), array, expected)
+    return Comparison(
+        images=result.images,
+        layers=1 if result.codes is None else len(layers),
+        differences=differences,
+        first=first,
+    )
+
+
+def _bits(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Floats by their bits, so that a NaN equals itself and -0 is not 0."""
+    return np.ascontiguousarray(array).view(np.uint32) if array.dtype == np.float32 else array
+
+
+def _describe(
+    title: str, index: tuple[int, ...], array: npt.NDArray[Any], expected: npt.NDArray[Any]
+) -> str:
+    axes = ("image", "row", "column", "channel") if len(index) == 4 else ("image", "class")
+    place = ", ".join(f"{axis} {at}" for axis, at in zip(axes, index, strict=True))
+    return f"{title}, {place}: array {array[index]}, golden {expected[index]}"

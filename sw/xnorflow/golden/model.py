@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The golden model: the integer network in PyTorch, which the hardware must equal bit for bit.
+
+It is built from an artifact alone and follows docs/numerics.md step by step: codes become values,
+a convolution sums them, thresholds turn the sum into the next code, codes are pooled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from xnorflow.core.artifact import Artifact
+from xnorflow.core.epilogue import apply_epilogue
+from xnorflow.core.network import LayerSpec, Shape
+from xnorflow.core.packing import lane_values, pixel_codes
+
+__all__ = ["INPUT", "GoldenNetwork", "GoldenResult", "check_images"]
+
+INPUT = "input"
+"""Key of the pixel codes in :attr:`GoldenResult.codes`."""
+
+EXACT_FLOAT32 = 1 << 24
+"""Below this bound every partial sum of a float32 convolution over integers is exact."""
+
+BATCH_ELEMENTS = 1 << 23
+"""Most elements that the largest map of one batch may have; bounds the memory in use."""
+
+
+@dataclass(frozen=True)
+class GoldenResult:
+    """Everything that the network computed for N images.
+
+    Attributes
+    ----------
+    codes : dict of str to uint8 ndarray
+        ``"input"``: the pixel codes as the first layer sees them; then, by layer name, the code
+        of every layer but the last, after pooling. All are (N, height, width, channels).
+    accumulators : int64 ndarray
+        The last layer's accumulators, (N, height, width, channels).
+    logits : float32 ndarray
+        What the epilogue makes of them, (N, classes).
+    """
+
+    codes: dict[str, npt.NDArray[np.uint8]]
+    accumulators: npt.NDArray[np.int64]
+    logits: npt.NDArray[np.float32]
+
+
+def check_images(images: Any, shape: Shape) -> None:
+    """Raise unless ``images`` is a uint8 array of (N >= 1, *shape).
+
+    Raises
+    ------
+    TypeError
+        If it is not a numpy array of uint8.
+    ValueError
+        If it has another shape, or no image at all.
+    """
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
+        kind = images.dtype if isinstance(images, np.ndarray) else type(images).__name__
+        raise TypeError(f"images must be a numpy array of uint8, not {kind}")
+    if images.ndim != 4 or images.shape[1:] != shape or len(images) == 0:
+        expected = ", ".join(str(size) for size in shape)
+        raise ValueError(f"images must have the shape (N >= 1, {expected}), not {images.shape}")
+
+
+class GoldenLayer(nn.Module):
+    """One layer in exact integers: codes (N, C, H, W) to accumulators or to pooled codes.
+
+    Parameters
+    ----------
+    artifact : Artifact
+        Holds the layer's tensors.
+    spec : LayerSpec
+        The layer.
+    """
+
+    weights: Tensor
+    values: Tensor
+    thresholds: Tensor
+    pool_min: Tensor
+
+    def __init__(self, artifact: Artifact, spec: LayerSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        exact = spec.accumulator_bound < EXACT_FLOAT32
+        self.dtype = torch.float32 if exact else torch.float64
+        signs = artifact.weight_bits(spec.name).astype(np.int64) * 2 - 1
+        weights = np.tensordot(np.asarray(spec.weight_scales, np.int64), signs, axes=1)
+        self._constant("weights", weights.transpose(0, 3, 1, 2))  # (O, kh, kw, I) -> (O, I, kh, kw)
+        codes = np.arange(1 << spec.in_lanes, dtype=np.uint8)
+        self._constant("values", lane_values(codes, spec.in_scales))
+        if spec.out_lanes:
+            # (O, T) -> (T, O, 1, 1), one comparison a threshold
+            thresholds = artifact.thresholds(spec.name).astype(np.int64)
+            self._constant("thresholds", thresholds.T[:, :, None, None])
+            flags = artifact.pool_min(spec.name).astype(bool)[:, None, None]
+            self.register_buffer("pool_min", torch.from_numpy(flags))
+
+    def _constant(self, name: str, array: npt.NDArray[np.int64]) -> None:
+        tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self.dtype)
+        self.register_buffer(name, tensor)
+
+    def accumulate(self, codes: Tensor) -> Tensor:
+        """Accumulators (N, O, H', W') of uint8 codes (N, C, H, W), as exact floats."""
+        spec = self.spec
+        values = self.values[codes.int()]
+        vertical, horizontal = spec.padding
+        if vertical or horizontal:
+            border = 0.0 if spec.border is None else float(self.values[spec.border])
+            values = F.pad(values, (horizontal, horizontal, vertical, vertical), value=border)
+        # NNPACK's Winograd works with fractions; every other CPU path only adds products.
+        with torch.backends.nnpack.flags(enabled=False):
+            return F.conv2d(values, self.weights, stride=spec.stride)
+
+    def encode(self, accumulators: Tensor) -> Tensor:
+        """Pooled uint8 codes of accumulators: the number of thresholds that each one reaches."""
+        codes = torch.zeros_like(accumulators)
+        for threshold in self.thresholds:
+            codes += accumulators >= threshold
+        if self.spec.pool > 1:
+            # A minimum is a maximum of the mirrored code.
+            codes = torch.where(self.pool_min, self.spec.thresholds - codes, codes)
+            codes = F.max_pool2d(codes, self.spec.pool)
+            codes = torch.where(self.pool_min, self.spec.thresholds - codes, codes)
+        return codes.to(torch.uint8)
+
+
+class GoldenNetwork(nn.Module):
+    """The integer network of an artifact; calling it gives a :class:`GoldenResult`.
+
+        result = GoldenNetwork(Artifact.load(path))(images)      # images: uint8 (N, H, W, C)
+
+    Parameters
+    ----------
+    artifact : Artifact
+        The only source: nothing of the training package is needed.
+    """
+
+    layers: nn.ModuleList
+
+    def __init__(self, artifact: Artifact) -> None:
+        super().__init__()
+        self.artifact = artifact
+        self.network = artifact.network
+        self.layers = nn.ModuleList(GoldenLayer(artifact, spec) for spec in self.network.layers)
+        self.eval()
+
+    def forward(self, images: npt.NDArray[np.uint8]) -> GoldenResult:
+        """Every layer's codes, the last accumulators and the logits.
+
+        Parameters
+        ----------
+        images : uint8 ndarray
+            (N, height, width, channels) as the network's ``image_shape`` says.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the images have another type or shape.
+        """
+        codes: dict[str, list[npt.NDArray[np.uint8]]] = {}
+        accumulators: list[npt.NDArray[np.int64]] = []
+        for batch_codes, batch_accumulators in self._batches(images):
+            for name, array in batch_codes.items():
+                codes.setdefault(name, []).append(array)
+            accumulators.append(batch_accumulators)
+        result = np.concatenate(accumulators)
+        return GoldenResult(
+            codes={name: np.concatenate(parts) for name, parts in codes.items()},
+            accumulators=result,
+            logits=self._logits(result),
+        )
+
+    def infer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Logits (N, classes) alone; needs less memory than a call."""
+        parts = [accumulators for _, accumulators in self._batches(images)]
+        return self._logits(np.concatenate(parts))
+
+    def classify(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+        """The class of the largest logit, the first where several are equal: (N,)."""
+        classes: npt.NDArray[np.int64] = self.infer(images).argmax(axis=1)
+        return classes
+
+    def _logits(self, accumulators: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        return apply_epilogue(self.network.epilogue, self.artifact.tensors, accumulators)
+
+    def _batch_size(self) -> int:
+        sizes = [
+            max(
+                spec.in_shape[0] * spec.in_shape[1] * spec.in_shape[2],
+                spec.map_shape[0] * spec.map_shape[1] * spec.out_channels,
+            )
+            for spec in self.network.layers
+        ]
+        return max(1, BATCH_ELEMENTS // max(sizes))
+
+    def _batches(
+        self, images: npt.NDArray[np.uint8]
+    ) -> Iterator[tuple[dict[str, npt.NDArray[np.uint8]], npt.NDArray[np.int64]]]:
+        """Codes by name and last accumulators, all (n, h, w, c), batch by batch."""
+        check_images(images, self.network.image_shape)
+        size = self._batch_size()
+        for start in range(0, len(images), size):
+            yield self._run(images[start : start + size])
+
+    @torch.inference_mode()
+    def _run(
+        self, images: npt.NDArray[np.uint8]
+    ) -> tuple[dict[str, npt.NDArray[np.uint8]], npt.NDArray[np.int64]]:
+        first = self.network.layers[0]
+        pixels = pixel_codes(images, first.in_lanes).reshape(-1, *first.in_shape)
+        results = {INPUT: pixels}
+        codes = torch.from_numpy(pixels).permute(0, 3, 1, 2)  # (n, C, H, W)
+        for layer in self.layers:
+            assert isinstance(layer, GoldenLayer)  # for mypy: a ModuleList yields plain modules
+            accumulators = layer.accumulate(codes)
+            if layer.spec.out_lanes:
+                codes = layer.encode(accumulators)
+                results[layer.spec.name] = codes.permute(0, 2, 3, 1).contiguous().numpy()
+        return results, accumulators.permute(0, 2, 3, 1).to(torch.int64).contiguous().numpy()

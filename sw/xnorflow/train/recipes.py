@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recipes: every hyperparameter of a training run in one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from xnorflow.core.network import Shape
+from xnorflow.train.augment import Augmentation
+from xnorflow.train.data import DATASETS
+from xnorflow.train.models import BinaryNetwork, Layer, build
+
+__all__ = ["RECIPES", "Recipe", "recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to train, on what, and how.
+
+    Parameters
+    ----------
+    name : str
+        The network's name.
+    dataset : str
+        One of ``train.data.DATASETS``.
+    image_shape : (int, int, int)
+        Height, width, channels of its images.
+    pixel_lanes : int
+        Highest bits of a pixel that enter the network, 1..8.
+    layers : tuple of Layer
+        The network; the last layer has a channel a class.
+    epochs : int
+        Passes over the training images.
+    batch_size : int
+        Images a step; what does not fill a last batch is left out of that epoch.
+    learning_rate : float
+        Of Adam at the first step; falls to 0 along half a cosine.
+    augmentation : Augmentation
+        What is done to training images, freshly in every epoch.
+    label_smoothing : float
+        Share of the target that is spread over all classes.
+    seed : int
+        Of the first weights, the order of images and their augmentation.
+    """
+
+    name: str
+    dataset: str
+    image_shape: Shape
+    pixel_lanes: int
+    layers: tuple[Layer, ...]
+    epochs: int
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    label_smoothing: float = 0.0
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.dataset not in DATASETS:
+            raise ValueError(
+                f"recipe {self.name!r}: unknown data set {self.dataset!r}; "
+                f"known: {', '.join(DATASETS)}"
+            )
+        for what in ("epochs", "batch_size", "learning_rate"):
+            if not getattr(self, what) > 0:
+                raise ValueError(
+                    f"recipe {self.name!r}: {what} must be positive, not {getattr(self, what)}"
+                )
+
+    def build(self) -> BinaryNetwork:
+        """The untrained network: the same first weights for the same recipe."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return build(self.image_shape, self.pixel_lanes, self.layers)
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Recipe:
+        """The recipe that ``to_json`` wrote."""
+        values = dict(data)
+        values["image_shape"] = tuple(values["image_shape"])
+        values["layers"] = tuple(Layer(**layer) for layer in values["layers"])
+        values["augmentation"] = Augmentation(**values["augmentation"])
+        return cls(**values)
+
+
+def _conv(channels: int, *, pool: int = 1) -> Layer:
+    """3x3, zero padding, two residual lanes."""
+    return Layer(channels, kernel=3, padding=1, pool=pool, lanes=2)
+
+
+_ALL = (
+    # 8x8 digits of scikit-learn: half a minute on one core, no download.
+    Recipe(
+        name="digits-cnn-w1a2",
+        dataset="digits",
+        image_shape=(8, 8, 1),
+        pixel_lanes=4,
+        layers=(_conv(16), _conv(32, pool=2), Layer(64, lanes=2), Layer(10)),
+        epochs=40,
+        batch_size=64,
+        learning_rate=5e-3,
+        augmentation=Augmentation(shift=0.5, rotate=5),
+    ),
+    # Black and white pixels and signs: every value in the network is one bit.
+    Recipe(
+        name="mnist-mlp-w1a1",
+        dataset="mnist",
+        image_shape=(28, 28, 1),
+        pixel_lanes=1,
+        layers=(Layer(256), Layer(256), Layer(256), Layer(10)),
+        epochs=60,
+        learning_rate=1e-2,
+        augmentation=Augmentation(shift=1, rotate=5, zoom=0.05),
+    ),
+    # Two residual lanes; pooled early, since cycles go with the area of the map.
+    Recipe(
+        name="mnist-cnn-w1a2",
+        dataset="mnist",
+        image_shape=(28, 28, 1),
+        pixel_lanes=2,
+        layers=(_conv(16, pool=2), _conv(32), _conv(32, pool=2), _conv(64), Layer(10)),
+        epochs=15,
+        learning_rate=5e-3,
+        augmentation=Augmentation(shift=2, rotate=10, zoom=0.1),
+    ),
+)
+
+RECIPES = {entry.name: entry for entry in _ALL}
+"""The recipes that come with the package, by name."""
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name; ValueError lists the known ones."""
+    if name not in RECIPES:
+        raise ValueError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
+    return RECIPES[name]

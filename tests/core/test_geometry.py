@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Geometry: its text form, its limits, and the sizes derived from it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xnorflow.core.geometry import Geometry
+
+geometries = st.builds(
+    Geometry,
+    st.integers(2, 8),
+    st.integers(1, 8),
+    st.integers(2, 128),
+    st.sampled_from((8, 16, 32, 64)),
+    weight_depth=st.integers(16, 1 << 20),
+    max_lanes=st.integers(1, 3),
+    accumulator_width=st.integers(12, 32),
+)
+
+
+@given(geometries)
+def test_text_form_comes_back(geometry: Geometry) -> None:
+    assert Geometry.parse(str(geometry)) == geometry
+
+
+def test_defaults_are_not_written() -> None:
+    assert str(Geometry(3, 3, 8, 32)) == "3x3x8x32"
+    assert str(Geometry.parse("3x3x8x32, weight_depth=77")) == "3x3x8x32,weight_depth=77"
+    assert Geometry.parse("2X1X2X8") == Geometry(2, 1, 2, 8)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "3x3x8", "3x3x8x32x1", "3x3x8xw", "3x3x-8x32", "3*3*8*32", "3.0x3x8x32", "0x3x3x8x32"],
+)
+def test_other_text_is_refused_with_the_way_to_write_it(text: str) -> None:
+    with pytest.raises(ValueError, match="streams x taps x columns x word width, as in 3x3x8x32"):
+        Geometry.parse(text)
+
+
+@pytest.mark.parametrize("option", ["depth=4", "weight_depth", "weight_depth=-4", "streams=3", ""])
+def test_unknown_options_list_the_known_ones(option: str) -> None:
+    with pytest.raises(ValueError, match=r"name=number with a name of .*weight_depth"):
+        Geometry.parse(f"3x3x8x32,{option}")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("streams", 1),
+        ("streams", 9),
+        ("taps", 0),
+        ("taps", 9),
+        ("columns", 1),
+        ("columns", 129),
+        ("word_width", 48),
+        ("word_width", 128),
+        ("activation_depth", 15),
+        ("weight_depth", 1 << 21),
+        ("accumulator_depth", 3),
+        ("threshold_depth", 1),
+        ("layer_depth", 1),
+        ("scale_depth", 7),
+        ("max_lanes", 0),
+        ("max_lanes", 4),
+        ("accumulator_width", 11),
+        ("accumulator_width", 33),
+        ("scale_width", 19),
+    ],
+)
+def test_values_out_of_range_are_named(name: str, value: int) -> None:
+    sizes = {"streams": 3, "taps": 3, "columns": 8, "word_width": 32} | {name: value}
+    with pytest.raises(ValueError, match=rf"{name} must be .*not {value}"):
+        Geometry(**sizes)
+
+
+@pytest.mark.parametrize("value", [3.0, "3", None, True])
+def test_values_of_the_wrong_kind_are_type_errors(value: object) -> None:
+    with pytest.raises(TypeError, match="streams must be an integer"):
+        Geometry(value, 3, 8, 32)  # type: ignore[arg-type]
+
+
+@given(geometries)
+def test_derived_sizes_keep_their_relations(geometry: Geometry) -> None:
+    assert geometry.xnors_per_cycle == geometry.rows * geometry.columns * geometry.word_width
+    assert geometry.rows * geometry.word_width < 1 << geometry.sum_width
+    assert geometry.weight_load_cycles * geometry.weight_beat == geometry.word_width
+    assert geometry.weight_beat == 1 or geometry.weight_beat * geometry.rows <= 36
+    assert geometry.columns % geometry.granule == 0
+    assert geometry.word_width % geometry.granule == 0
+    # One more than the largest accumulator is a threshold that none reaches.
+    assert geometry.accumulator_limit + 1 < 1 << (geometry.accumulator_width - 1)
+
+
+def test_the_example_of_the_documentation() -> None:
+    geometry = Geometry.parse("3x3x8x32")
+    assert (geometry.rows, geometry.xnors_per_cycle) == (9, 2304)
+    assert (geometry.weight_beat, geometry.weight_load_cycles) == (4, 8)
+    assert geometry.with_memory(weight_depth=64).weight_depth == 64

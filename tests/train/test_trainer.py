@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop: learns, repeats itself bit for bit, goes on where it was cut off."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from xnorflow.train.augment import Augmentation
+from xnorflow.train.data import load
+from xnorflow.train.models import Layer
+from xnorflow.train.recipes import RECIPES, Recipe, recipe
+from xnorflow.train.trainer import accuracy, load_run, train
+
+torch.set_num_threads(1)
+
+SMALL = replace(
+    recipe("digits-cnn-w1a2"),
+    name="small",
+    layers=(Layer(8, kernel=3, padding=1, pool=2, lanes=2), Layer(10)),
+    epochs=4,
+)
+
+
+def state(run_dir) -> dict[str, torch.Tensor]:
+    return torch.load(run_dir / "checkpoint.pt", weights_only=True)["model"]
+
+
+def assert_equal_states(first, second) -> None:
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+
+
+def test_a_run_that_was_cut_off_goes_on_to_the_same_bits(tmp_path) -> None:
+    train(SMALL, None, tmp_path / "whole", show=False)
+    for epochs in (1, 3, None):
+        train(SMALL, None, tmp_path / "parts", show=False, stop_after=epochs)
+    assert_equal_states(state(tmp_path / "whole"), state(tmp_path / "parts"))
+    first, second = (load_run(tmp_path / name) for name in ("whole", "parts"))
+    assert first.finished and second.finished
+    for before, after in zip(first.log, second.log, strict=True):
+        assert {**before, "seconds": 0} == {**after, "seconds": 0}
+
+
+def test_another_seed_gives_another_network(tmp_path) -> None:
+    train(SMALL, None, tmp_path / "a", show=False, stop_after=1)
+    train(replace(SMALL, seed=SMALL.seed + 1), None, tmp_path / "b", show=False, stop_after=1)
+    first, second = state(tmp_path / "a"), state(tmp_path / "b")
+    assert not torch.equal(first["blocks.0.linear.weight"], second["blocks.0.linear.weight"])
+
+
+def test_training_leaves_the_callers_random_numbers_alone(tmp_path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    train(SMALL, None, tmp_path, show=False, stop_after=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_log_and_the_run_read_back(tmp_path) -> None:
+    run = train(SMALL, None, tmp_path, show=False)
+    with (tmp_path / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+    rates = [float(row["learning_rate"]) for row in rows]
+    assert rates[0] == SMALL.learning_rate and rates == sorted(rates, reverse=True)
+    data = load("digits")
+    again = load_run(tmp_path)
+    assert again.recipe == SMALL
+    measured = accuracy(again.model, data.test_images, data.test_labels)
+    assert measured == run.log[-1]["test_accuracy"] == float(rows[-1]["test_accuracy"])
+    assert measured > 0.6
+    hidden = again.model.blocks[0].linear.weight
+    assert hidden.abs().max() <= 1
+
+
+def test_a_directory_of_another_run_is_not_overwritten(tmp_path) -> None:
+    train(SMALL, None, tmp_path, show=False, stop_after=1)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    with pytest.raises(ValueError, match="holds a run of recipe 'small' with other settings"):
+        train(replace(SMALL, learning_rate=1e-4), None, tmp_path, show=False)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_a_directory_without_a_run_is_named(tmp_path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no run\.json; make a run with"):
+        load_run(tmp_path)
+
+
+def test_images_of_another_shape_are_an_error(tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"images \(28, 28, 1\), but digits has \(8, 8, 1\)"):
+        train(replace(recipe("mnist-mlp-w1a1"), dataset="digits"), None, tmp_path, show=False)
+
+
+# -- recipes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_survives_json(name: str) -> None:
+    assert Recipe.from_json(json.loads(json.dumps(recipe(name).to_json()))) == recipe(name)
+    assert recipe(name).layers[-1].channels == 10
+
+
+def test_an_unknown_recipe_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"unknown recipe 'x'; known: .*mnist-mlp-w1a1"):
+        recipe("x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"dataset": "x"}, "unknown data set 'x'"), ({"epochs": 0}, "epochs must be positive")],
+)
+def test_wrong_settings_are_named(changes, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        replace(SMALL, **changes)
+
+
+# -- augmentation ---------------------------------------------------------------------------------
+
+
+def pictures(seed: int = 0) -> torch.Tensor:
+    images = np.random.default_rng(seed).integers(0, 256, (16, 12, 12, 2), np.uint8)
+    return torch.from_numpy(images)
+
+
+def test_no_augmentation_is_no_change() -> None:
+    images = pictures()
+    assert Augmentation()(images, torch.Generator()) is images
+
+
+def test_augmentation_is_drawn_from_the_generator_alone() -> None:
+    augment = Augmentation(shift=2, rotate=20, zoom=0.2, shear=0.1, flip=True)
+    first, second, third = (
+        augment(pictures(), torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
+    assert first.dtype == torch.uint8 and first.shape == pictures().shape
+    assert torch.equal(first, second) and not torch.equal(first, third)
+
+
+def test_a_flip_mirrors_about_half_the_images() -> None:
+    images = pictures()
+    flipped = Augmentation(flip=True)(images, torch.Generator().manual_seed(0))
+    mirrored = [
+        torch.equal(after, before.flip(1)) for before, after in zip(images, flipped, strict=True)
+    ]
+    kept = [torch.equal(after, before) for before, after in zip(images, flipped, strict=True)]
+    assert all(a or b for a, b in zip(mirrored, kept, strict=True))
+    assert 3 < sum(mirrored) < 13
+
+
+def test_a_shift_moves_up_to_its_pixels_and_no_further() -> None:
+    image = torch.zeros(400, 21, 21, 1, dtype=torch.uint8)
+    image[:, 10, 10] = 255
+    moved = Augmentation(shift=3)(image, torch.Generator().manual_seed(0)).float()
+    places = torch.arange(21.0)
+    total = moved.sum(dim=(1, 2, 3))
+    across = (moved.sum(dim=(1, 3)) * places).sum(1) / total - 10
+    down = (moved.sum(dim=(2, 3)) * places).sum(1) / total - 10
+    for distance in (across, down):
+        assert distance.abs().max() <= 3.05
+        assert distance.max() > 2.5 and distance.min() < -2.5
