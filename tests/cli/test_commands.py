@@ -50,7 +50,9 @@ def test_compile(cli: Cli, file: Path) -> None:
     assert "two-layers on 2x2x4x8: " in out
     shown = json.loads(cli("compile", file, *GEOMETRY, "--json")[1])
     assert [layer["name"] for layer in shown["layers"]] == ["a", "b"]
-    assert shown["cycles"] >= sum(layer["cycles"] for layer in shown["layers"]) > 0
+    layers = sum(layer["cycles"] for layer in shown["layers"])
+    assert shown["cycles"] == shown["input_cycles"] + layers
+    assert min(shown["input_cycles"], layers) > 0
     assert 0 < shown["utilisation"] < 1
     assert shown["memory"]
     for name, memory in shown["memory"].items():
@@ -80,14 +82,15 @@ def test_run(cli: Cli, file: Path) -> None:
     assert 0 < shown["utilisation"] < 1
     assert shown["images_per_second"] > 0
     assert shown["cycles_per_second"] > 0
-    # The share of the array, from the network's own count of operations.
-    work = 5 * 5 * 6 * 9 * 2 + 3 * 150 * 2
+    # Counted by hand: 13 kernel lines, and columns, meet the 5x5 map; padding is no useful work.
+    work = 13 * 13 * 6 * 2 + 3 * 150 * 2
     assert shown["utilisation"] == pytest.approx(9 * work / (shown["cycles"] * 4 * 4 * 8))
     status, out, _ = cli("run", file, *GEOMETRY, *IMAGES)
     assert status == 0
     assert "identical to the golden model: 9 images, 2 layers" in out
 
 
+@pytest.mark.slow
 def test_the_trace_is_a_vcd_file(cli: Cli, file: Path, tmp_path: Path) -> None:
     trace = tmp_path / "run.vcd"
     status, _, _ = cli("run", file, *GEOMETRY, "--random", "--images", "1", "--trace", trace)

@@ -17,10 +17,11 @@ def test_two_rows_are_one_line() -> None:
     assert draw(ring[None]) == [["█▀█", "▀█▀"]]
 
 
-def test_the_common_dark_border_is_cut_and_odd_rows_are_filled() -> None:
-    first = image(".....", ".#...", ".....", ".....")
+def test_dark_borders_are_cut_and_odd_rows_are_filled() -> None:
+    """Rows are cut where all images are dark, columns image by image."""
+    first = image(".....", ".#.#.", ".....", ".....")
     second = image(".....", ".....", "..#..", "...#.")
-    assert draw(np.stack([first, second])) == [["▀  ", "   "], [" ▄ ", "  ▀"]]
+    assert draw(np.stack([first, second])) == [["▀ ▀", "   "], ["▄ ", " ▀"]]
 
 
 def test_dark_images_and_several_channels() -> None:
@@ -28,6 +29,9 @@ def test_dark_images_and_several_channels() -> None:
     assert draw(np.full((1, 2, 2, 3), 200, np.uint8)) == [["██"]]
 
 
-def test_captions_lie_below() -> None:
-    lines = side_by_side([["█", "▀"], ["▄", " "]], ["7 = 7", "1"], gap=2)
-    assert lines == ["█      ▄    ", "▀           ", "7 = 7  1    "]
+def test_as_many_as_fit_lie_side_by_side_over_their_captions() -> None:
+    pictures, captions = [["█", "▀"], ["▄▄▄▄", "▀   "], ["█", "█"]], ["is 7", "1", "2"]
+    wide = ["█      ▄▄▄▄   █", "▀      ▀      █", "is 7   1      2"]
+    assert side_by_side(pictures, captions, 15) == wide
+    assert side_by_side(pictures, captions, 14) == [line[:11] for line in wide]
+    assert side_by_side(pictures, captions, 2) == [line[:4] for line in wide]

@@ -46,7 +46,9 @@ def test_derived_numbers() -> None:
     assert (conv.map_shape, conv.out_shape, conv.kind) == ((8, 8), (4, 4, 4), "conv")
     assert (last.map_shape, last.out_shape, last.kind) == ((1, 1), (1, 1, 10), "fc")
     assert (conv.reduction, conv.accumulator_bound, conv.thresholds) == (27, 81, 3)
-    assert conv.xnors == 8 * 8 * 4 * 27 * 2
+    # 22 kernel lines, and columns, meet the 8x8 map; the zero padding does no work.
+    assert conv.xnors == 22 * 22 * 3 * 4 * 2
+    assert LayerSpec(**CONV | {"border": 0}).xnors == 8 * 8 * 4 * 27 * 2
     assert (last.reduction, last.accumulator_bound, last.thresholds) == (64, 448, 0)
 
 

@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from xnorflow.core.packing import lane_values
-from xnorflow.train.binarize import FRACTION_BITS, MAX_SCALE, ResidualBinarizer, Sign, sign
+from xnorflow.train.binarize import (
+    FRACTION_BITS,
+    MAX_SCALE,
+    ResidualBinarizer,
+    Sign,
+    sign,
+    unrounded_alphas,
+)
 
 
 def trained(lanes: int, seed: int = 0, spread: float = 1.0) -> ResidualBinarizer:
@@ -91,3 +98,15 @@ def test_each_lane_passes_its_own_gradient() -> None:
 def test_wrong_lanes_are_an_error(lanes: int) -> None:
     with pytest.raises(ValueError, match=f"from 1 to 3, not {lanes}"):
         ResidualBinarizer(lanes)
+
+
+def test_unrounded_alphas_hold_within_the_block_only() -> None:
+    binarizer = trained(2)
+    x = torch.linspace(-2, 2, 101)
+    rounded = binarizer(x)
+    with unrounded_alphas(binarizer):
+        exact = binarizer(x)
+    first, second = binarizer.running_alpha.tolist()
+    assert exact.abs().max().item() == pytest.approx(first + second)
+    assert not torch.equal(exact, rounded)
+    assert torch.equal(binarizer(x), rounded)

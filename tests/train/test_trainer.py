@@ -15,7 +15,8 @@ from xnorflow.train.augment import Augmentation
 from xnorflow.train.data import load
 from xnorflow.train.models import Layer
 from xnorflow.train.recipes import RECIPES, Recipe, recipe
-from xnorflow.train.trainer import accuracy, load_run, train
+from xnorflow.train.runs import load_run
+from xnorflow.train.trainer import accuracy, train
 
 torch.set_num_threads(1)
 
@@ -55,6 +56,21 @@ def test_another_seed_gives_another_network(tmp_path) -> None:
     assert not torch.equal(first["blocks.0.linear.weight"], second["blocks.0.linear.weight"])
 
 
+def test_every_epoch_sees_the_images_in_an_order_of_its_own(tmp_path) -> None:
+    first_batches: list[bytes] = []
+
+    class Recorder(Augmentation):
+        def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+            first_batches.append(images.numpy().tobytes())
+            return images
+
+    settings = replace(SMALL, augmentation=Recorder(), epochs=2, batch_size=1442)
+    train(settings, None, tmp_path, show=False)
+    first, second = (np.frombuffer(batch, np.uint8).reshape(1442, 64) for batch in first_batches)
+    assert not np.array_equal(first, second)
+    assert sorted(map(bytes, first)) == sorted(map(bytes, second))
+
+
 def test_training_leaves_the_callers_random_numbers_alone(tmp_path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -92,6 +108,18 @@ def test_a_directory_of_another_run_is_not_overwritten(tmp_path) -> None:
 def test_a_directory_without_a_run_is_named(tmp_path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no run\.json; make a run with"):
         load_run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["run.json", "checkpoint.pt"])
+@pytest.mark.parametrize("content", [b"", b"{}", "half"])
+def test_a_damaged_run_is_one_clear_error(tmp_path, name: str, content: bytes | str) -> None:
+    train(SMALL, None, tmp_path, show=False, stop_after=1)
+    whole = (tmp_path / name).read_bytes()
+    damaged = whole[: len(whole) // 2] if isinstance(content, str) else content
+    (tmp_path / name).write_bytes(damaged)
+    for use in (lambda: load_run(tmp_path), lambda: train(SMALL, None, tmp_path, show=False)):
+        with pytest.raises(ValueError, match=f"{name} is damaged.*train again"):
+            use()
 
 
 def test_images_of_another_shape_are_an_error(tmp_path) -> None:

@@ -99,9 +99,7 @@ class Accelerator(wiring.Component):
         m.submodules.shifter = shifter = reset(ResultShifter(geometry))
         m.submodules.banks = banks = ActivationBanks(geometry)
         m.submodules.segments = segments = reset(
-            SyncFIFOBuffered(
-                width=segment_layout(geometry).size, depth=SEGMENT_FIFO_DEPTH
-            )
+            SyncFIFOBuffered(width=segment_layout(geometry).size, depth=SEGMENT_FIFO_DEPTH)
         )
 
         # Host side.
@@ -125,7 +123,8 @@ class Accelerator(wiring.Component):
         row_write, row_read = rows.write_port(), rows.read_port()
         scale_write, scale_read = scales.write_port(), scales.read_port()
         row = row_layout(geometry)(row_read.data)
-        layers, block = Signal(16), Signal(16)
+        layers = Signal(16)
+        block = Signal(16)
         m.d.comb += [
             row_write.en.eq(loader.write & (loader.target == Target.LAYER)),
             row_write.addr.eq(loader.address),
@@ -161,7 +160,8 @@ class Accelerator(wiring.Component):
         m.submodules.skew = skew = StreamSkew(geometry)
         m.submodules.array = array = SystolicArray(geometry)
         m.submodules.realcount = realcount = RealCount(geometry)
-        load, tails = Signal(load_layout(geometry)), Signal(geometry.streams)
+        load = Signal(load_layout(geometry))
+        tails = Signal(geometry.streams)
         m.d.sync += [load.eq(issuer.load), tails.eq(issuer.tails)]
         m.d.comb += [
             fetch.beat.eq(issuer.beat),
@@ -211,9 +211,7 @@ class Accelerator(wiring.Component):
             control.formatter_done.eq(formatter.done),
             sequencer.start.eq(control.layer_start),
             collector.start.eq(control.layer_start),
-            control.layer_done.eq(
-                sequencer.done & ~segments.r_rdy & (row.raw | collector.done)
-            ),
+            control.layer_done.eq(sequencer.done & ~segments.r_rdy & (row.raw | collector.done)),
             control.waiting.eq(formatter.waiting | shifter.waiting),
             loader.enable.eq(~control.busy),
             flush.eq(control.flush),
@@ -251,9 +249,7 @@ class Accelerator(wiring.Component):
                     Signal(signal.shape(), name=f"{name}_hop_{hop}")
                     for name, signal in (("token", token), ("n", n), ("bus", bus))
                 ]
-                m.d.sync += [
-                    new.eq(old) for new, old in zip(later, (token, n, bus), strict=True)
-                ]
+                m.d.sync += [new.eq(old) for new, old in zip(later, (token, n, bus), strict=True)]
                 token, n, bus = later
             m.submodules[f"foot_{index}"] = foot = Foot(geometry, index=index)
             m.d.comb += [

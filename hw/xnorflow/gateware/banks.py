@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Activation banks, and the fetch unit that turns a beat's addresses into the streams' words.
+"""Activation banks, and the fetch unit that turns addresses into the streams' words.
 
-A map's row y, channel word c, lane l lies in bank (y + c + l) mod streams. So the lines of a kernel,
-the words of a position and the lanes of a word are each in different banks, and never collide.
+A map's row y, channel word c, lane l lies in bank (y + c + l) mod streams. So a kernel's lines,
+a position's words and a word's lanes are each in different banks, and never collide.
 """
 
 from amaranth import Array, Module, Mux, Signal
@@ -48,9 +48,7 @@ class ActivationBanks(wiring.Component):
         streams = geometry.streams
         super().__init__(
             {
-                "addresses": In(
-                    data.ArrayLayout(ceil_log2(geometry.activation_depth), streams)
-                ),
+                "addresses": In(data.ArrayLayout(ceil_log2(geometry.activation_depth), streams)),
                 "words": Out(data.ArrayLayout(geometry.word_width, streams)),
                 "writes": In(data.ArrayLayout(write_layout(geometry), streams)),
             }
@@ -103,9 +101,7 @@ class Fetch(wiring.Component):
             {
                 "beat": In(beat_layout(geometry)),
                 "tail": In(7),
-                "addresses": Out(
-                    data.ArrayLayout(ceil_log2(geometry.activation_depth), streams)
-                ),
+                "addresses": Out(data.ArrayLayout(ceil_log2(geometry.activation_depth), streams)),
                 "bank_words": In(words),
                 "words": Out(words),
                 "masks": Out(streams),

@@ -108,7 +108,9 @@ class Collector(wiring.Component):
     def _windows(self, m: Module, pool: Pool) -> None:
         """Where each arriving result lies in its pooling window."""
         row = self.row
-        inner_x, inner_y, repeat = Signal(4), Signal(4), Signal(4)
+        inner_x = Signal(4)
+        inner_y = Signal(4)
+        repeat = Signal(4)
         column = Signal(SIZE_BITS + 1)  # window in its row
         next_column = Signal(SIZE_BITS + 1)
         width_last = Signal(16)
@@ -148,7 +150,8 @@ class Collector(wiring.Component):
         held = Signal(data.ArrayLayout(lanes, columns))
         writing = Signal()
         span = Signal(range(spans + 1))
-        word_done, result_done = Signal(), Signal()
+        word_done = Signal()
+        result_done = Signal()
 
         # Walk: group, tile, image, row, repeat, window; all in the sequencer's order.
         remaining = Signal(16)  # images from this group on
@@ -165,10 +168,10 @@ class Collector(wiring.Component):
             )
         )
         group_base, image_base, line_base, word_base = (
-            Signal(address_bits, name=f"{name}_base")
-            for name in ("group", "image", "line", "word")
+            Signal(address_bits, name=f"{name}_base") for name in ("group", "image", "line", "word")
         )
-        y_modulo, word_modulo = Signal(modulo), Signal(modulo)
+        y_modulo = Signal(modulo)
+        word_modulo = Signal(modulo)
         word = Signal(SIZE_BITS)
         offset = Signal(range(width))  # the tile's first channel in its first word
         x_last = Signal(16)
@@ -199,7 +202,6 @@ class Collector(wiring.Component):
         # The tile's bits at their place: word by word, from the granule where the tile begins.
         # Granules above it are written as 0, so a map's unused channels are always 0.
         granules = width // granule
-        tile_granules = columns // granule
         places = spans * granules
         for lane in range(lanes):
             bits = Signal(columns, name=f"lane_{lane}")
@@ -237,13 +239,14 @@ class Collector(wiring.Component):
             self.writes.eq(writer.writes),
         ]
 
-        row_end, image_end, tile_end, group_end = Signal(), Signal(), Signal(), Signal()
+        row_end = Signal()
+        image_end = Signal()
+        tile_end = Signal()
+        group_end = Signal()
         layer_end = Signal()
         m.d.comb += [
             row_end.eq(
-                result_done
-                & (next_x > x_last)
-                & ((repeat == row.repeat_last) | (repeat >= x_last))
+                result_done & (next_x > x_last) & ((repeat == row.repeat_last) | (repeat >= x_last))
             ),
             image_end.eq(row_end & (y == row.out_row_last)),
             tile_end.eq(image_end & (row.flat | (image == group - 1))),
@@ -284,8 +287,21 @@ class Collector(wiring.Component):
                 group_base.eq(row.out_base),
                 image_base.eq(row.out_base),
             ]
-            for counter in (tile, image, y, x, repeat, line_base, word_base, y_modulo,
-                            word_modulo, word, offset, span, writing):
+            for counter in (
+                tile,
+                image,
+                y,
+                x,
+                repeat,
+                line_base,
+                word_base,
+                y_modulo,
+                word_modulo,
+                word,
+                offset,
+                span,
+                writing,
+            ):
                 m.d.sync += counter.eq(0)
         return layer_end
 

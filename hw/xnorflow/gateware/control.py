@@ -71,13 +71,12 @@ class Control(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        idle, done, refused = Signal(), Signal(), Signal()
+        idle = Signal()
+        done = Signal()
+        refused = Signal()
         left = Signal(range(self.flush_cycles + 1))
         runnable = (
-            (self.layers != 0)
-            & (self.images != 0)
-            & (self.images <= self.block)
-            & ~self.bad_packet
+            (self.layers != 0) & (self.images != 0) & (self.images <= self.block) & ~self.bad_packet
         )
         m.d.comb += [
             self.status.eq(

@@ -70,8 +70,9 @@ class ProcessingElement(wiring.Component):
         width = self.geometry.word_width
         resting = Signal(width)
         with m.If(self.load):
-            m.d.sync += resting.eq((self.weights << (width - len(self.weights))) |
-                                   (resting >> len(self.weights)))
+            m.d.sync += resting.eq(
+                (self.weights << (width - len(self.weights))) | (resting >> len(self.weights))
+            )
 
         # Level k adds neighbouring fields of 2^k bits: all of a level's small adders are one wide
         # addition, because no field can overflow into the next.

@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.layouts import row_layout, write_layout
 from xnorflow.core.program import SIZE_BITS
+from xnorflow.gateware.layouts import row_layout, write_layout
 from xnorflow.gateware.modulo import add_modulo, next_modulo
 from xnorflow.gateware.writer import LaneWriter
 
@@ -70,15 +70,14 @@ class Formatter(wiring.Component):
         planes = Signal(data.ArrayLayout(width, PIXEL_BITS))
         channel = Signal(range(width))
         word = Signal(SIZE_BITS)
-        take, complete = Signal(), Signal()
+        take = Signal()
+        complete = Signal()
         m.submodules.writer = writer = LaneWriter(geometry, max_lanes=PIXEL_BITS)
         m.d.comb += [
             self.pixels.ready.eq(receiving & (~full | ~writer.busy)),
             self.waiting.eq(self.pixels.ready & ~self.pixels.valid),
             take.eq(self.pixels.valid & self.pixels.ready),
-            complete.eq(
-                take & (channel == Mux(word == row.word_last, row.tail - 1, width - 1))
-            ),
+            complete.eq(take & (channel == Mux(word == row.word_last, row.tail - 1, width - 1))),
         ]
         with m.If(take):
             m.d.sync += channel.eq(Mux(complete, 0, channel + 1))
@@ -90,12 +89,17 @@ class Formatter(wiring.Component):
 
         # Walk: image, row, position, channel word.
         image = Signal(16)
-        y, x = Signal(SIZE_BITS), Signal(SIZE_BITS)
+        y = Signal(SIZE_BITS)
+        x = Signal(SIZE_BITS)
         image_base, line_base, word_base = (
             Signal(address_bits, name=f"{name}_base") for name in ("image", "line", "word")
         )
-        y_modulo, word_modulo = Signal(modulo), Signal(modulo)
-        last_word, last_x, last_y, last_image = Signal(), Signal(), Signal(), Signal()
+        y_modulo = Signal(modulo)
+        word_modulo = Signal(modulo)
+        last_word = Signal()
+        last_x = Signal()
+        last_y = Signal()
+        last_image = Signal()
         m.d.comb += [
             last_word.eq(word == row.word_last),
             last_x.eq(row.flat | (x == row.column_last)),

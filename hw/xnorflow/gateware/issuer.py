@@ -62,7 +62,7 @@ class Issuer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        geometry, row = self.geometry, self.row
+        geometry = self.geometry
         segment = self.segments.payload
         count = Signal(range(max(1 << (SIZE_BITS + 1), 2 * geometry.accumulator_depth)))
         finish = Signal()
@@ -108,7 +108,7 @@ class Issuer(wiring.Component):
             m.d.sync += [asked.eq(0), count.eq(Mux(finish, 0, count + 1))]
 
     def _beat(self, m: Module, count: Signal, finish: Signal) -> None:
-        """Issue the beat at position ``x + count`` and the token of the output that starts there."""
+        """Issue the beat at ``x + count`` and the token of the output that starts there."""
         geometry, row = self.geometry, self.row
         segment = self.segments.payload
 
@@ -133,7 +133,9 @@ class Issuer(wiring.Component):
 
         # Every ``stride``-th beat starts an output; of a repeated segment's outputs only every
         # (repeat_last + 1)-th pooling window counts, another one in each repeat.
-        skip, inner, window = Signal(4), Signal(4), Signal(4)
+        skip = Signal(4)
+        inner = Signal(4)
+        window = Signal(4)
         output = Signal(SIZE_BITS + 1)
         starts = Signal()
         m.d.comb += starts.eq((skip == 0) & (output != segment.outputs))

@@ -63,7 +63,8 @@ class Loader(wiring.Component):
         m = Module()
         word = self.words.payload
         most = max(self.words_of.values())
-        target, column = Signal(4), Signal(8)
+        target = Signal(4)
+        column = Signal(8)
         left = Signal(20)  # items
         address = Signal(32)
         part = Signal(range(most + 1))

@@ -74,7 +74,9 @@ class Pool(wiring.Component):
         m.d.comb += [read.addr.eq(self.window), read.en.eq(1)]
         row = Signal(data.ArrayLayout(lanes, len(columns)))
         direction = Signal(len(columns))
-        finished, first_y, last_y = Signal(), Signal(), Signal()
+        finished = Signal()
+        first_y = Signal()
+        last_y = Signal()
         window = Signal(len(self.window))
         m.d.sync += [
             finished.eq(self.valid & self.last_x),

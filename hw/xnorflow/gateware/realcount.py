@@ -57,9 +57,7 @@ class RealCount(wiring.Component):
             stream, tap = divmod(row, geometry.taps)
             channels = Mux(tails[stream], self.tail, geometry.word_width)
             below = Signal(geometry.sum_width, name=f"n_{row}")
-            m.d.sync += below.eq(
-                falling + Mux(self.masks[stream] & taps[tap], channels, 0)
-            )
+            m.d.sync += below.eq(falling + Mux(self.masks[stream] & taps[tap], channels, 0))
             falling = below
         for cycle in range(ProcessingElement.popcount_cycles(geometry)):
             later = Signal(geometry.sum_width, name=f"n_later_{cycle}")

@@ -101,7 +101,5 @@ def constant_values(geometry: Geometry, build_hash: int) -> dict[str, int]:
         "layer_depth": geometry.layer_depth,
         "scale_depth": geometry.scale_depth,
         "pool_depth": geometry.pool_depth,
-        "widths": geometry.max_lanes
-        | geometry.accumulator_width << 8
-        | geometry.scale_width << 16,
+        "widths": geometry.max_lanes | geometry.accumulator_width << 8 | geometry.scale_width << 16,
     }

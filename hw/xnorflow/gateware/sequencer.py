@@ -65,7 +65,9 @@ class Sequencer(wiring.Component):
         address_bits = ceil_log2(geometry.activation_depth)
         modulo = range(streams)
 
-        running, loading, reading = Signal(), Signal(), Signal()
+        running = Signal()
+        loading = Signal()
+        reading = Signal()
         move = Signal()  # this cycle's segment enters the output stage
         segment = Signal(segment_layout(geometry))
         staged = Signal(segment_layout(geometry))
@@ -74,8 +76,11 @@ class Sequencer(wiring.Component):
         # -- loop counters -------------------------------------------------------------------
         repeat = Signal(4)
         map_row, ky, kx, cw = (Signal(SIZE_BITS, name=n) for n in ("map_row", "ky", "kx", "cw"))
-        lane, plane = Signal(3), Signal(3)
-        image, group, remaining = Signal(16), Signal(16), Signal(16)
+        lane = Signal(3)
+        plane = Signal(3)
+        image = Signal(16)
+        group = Signal(16)
+        remaining = Signal(16)
         tile = Signal(ceil_log2(geometry.threshold_depth))
         m.d.comb += group.eq(Mux(row.group < remaining, row.group, remaining))
         final = Signal()
@@ -121,19 +126,24 @@ class Sequencer(wiring.Component):
         # -- what the loops move -------------------------------------------------------------
         # A map row is its line group's address and its number modulo streams; y is the number.
         y_bits = signed(SIZE_BITS + 2)
-        y, y_base, line, line_base = (
-            Signal(y_bits), Signal(y_bits), Signal(address_bits), Signal(address_bits),
-        )
-        y_modulo, y_modulo_base = Signal(modulo), Signal(modulo)
+        y = Signal(y_bits)
+        y_base = Signal(y_bits)
+        line = Signal(address_bits)
+        line_base = Signal(address_bits)
+        y_modulo = Signal(modulo)
+        y_modulo_base = Signal(modulo)
         x = Signal(signed(SIZE_BITS + 2))
-        ky_index, cw_index = Signal(SIZE_BITS), Signal(SIZE_BITS)
-        cw_address, lane_address = Signal(address_bits), Signal(address_bits)
-        cw_modulo, lane_modulo = Signal(modulo), Signal(modulo)
-        image_address, group_address = Signal(address_bits), Signal(address_bits)
+        ky_index = Signal(SIZE_BITS)
+        cw_index = Signal(SIZE_BITS)
+        cw_address = Signal(address_bits)
+        lane_address = Signal(address_bits)
+        cw_modulo = Signal(modulo)
+        lane_modulo = Signal(modulo)
+        image_address = Signal(address_bits)
+        group_address = Signal(address_bits)
         weights = Signal(ceil_log2(geometry.weight_depth))
         scale_index, plane_scale = (
-            Signal(ceil_log2(geometry.scale_depth), name=name)
-            for name in ("index", "plane_scale")
+            Signal(ceil_log2(geometry.scale_depth), name=name) for name in ("index", "plane_scale")
         )
         accumulator, count = (
             Signal(len(segment.address), name=name) for name in ("accumulator", "count")
@@ -176,14 +186,12 @@ class Sequencer(wiring.Component):
         with m.If(wrap["kx"]):
             m.d.sync += x.eq(-row.padding_x)
             # The next kernel line, or ``streams`` of them: then only the line group changes.
-            next_line, next_modulo_y, next_y = (
-                Signal(address_bits), Signal(modulo), Signal(y_bits),
-            )
+            next_line = Signal(address_bits)
+            next_modulo_y = Signal(modulo)
+            next_y = Signal(y_bits)
             to_next_group = row.by_words & (y_modulo_base == streams - 1)
             m.d.comb += [
-                next_line.eq(
-                    line_base + Mux(~row.by_words | to_next_group, row.line_stride, 0)
-                ),
+                next_line.eq(line_base + Mux(~row.by_words | to_next_group, row.line_stride, 0)),
                 next_modulo_y.eq(
                     Mux(row.by_words, next_modulo(y_modulo_base, streams), y_modulo_base)
                 ),
@@ -256,6 +264,7 @@ class Sequencer(wiring.Component):
             self.scale_index.eq(scale_index),
             self.scale_enable.eq(move),
             segment.load.eq(loading & ~reading),
+            segment.scale.eq(0),  # joins in the output stage
             segment.read.eq(reading),
             segment.end.eq(ending),
             segment.fill.eq(row.border_bits.bit_select(lane, 1)),
@@ -271,9 +280,7 @@ class Sequencer(wiring.Component):
             segment.tile.eq(row.tile_base + tile),
             segment.channels.eq(Mux(ending, row.channels_tail, geometry.columns)),
             segment.rotation.eq(
-                add_modulo(
-                    add_modulo(y_modulo, cw_modulo, streams), lane_modulo, streams
-                )
+                add_modulo(add_modulo(y_modulo, cw_modulo, streams), lane_modulo, streams)
             ),
         ]
         with m.If(row.flat):
@@ -296,8 +303,7 @@ class Sequencer(wiring.Component):
                 segment.inside[s].eq((y_stream >= 0) & (y_stream <= row.row_last)),
                 segment.tails[s].eq(word == row.word_last),
                 segment.addresses[s].eq(
-                    base
-                    + Mux(row.by_words, s * row.word_stride, Mux(carry, row.line_stride, 0))
+                    base + Mux(row.by_words, s * row.word_stride, Mux(carry, row.line_stride, 0))
                 ),
             ]
 

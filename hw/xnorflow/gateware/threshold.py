@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The threshold unit: a pipelined binary search that turns an accumulator into a code."""
 
-from amaranth import Cat, Module, Signal, signed
+from amaranth import Cat, Const, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -79,13 +79,11 @@ class ThresholdUnit(wiring.Component):
         node = self.bus.address[:levels]
         tile_written = self.bus.address[levels:]
         selected = (
-            self.bus.valid
-            & (self.bus.target == Target.THRESHOLD)
-            & (self.bus.column == self.index)
+            self.bus.valid & (self.bus.target == Target.THRESHOLD) & (self.bus.column == self.index)
         )
 
         value, valid, tile = self.value, self.valid, self.tile
-        code = Signal(0)
+        code = Const(0, 0)
         pool_min = Signal()
         for level in range(levels):
             spare = 1 if level == 0 else 0  # the root also holds pool_min
@@ -104,23 +102,24 @@ class ThresholdUnit(wiring.Component):
             values = [Signal(signed(width), name=f"value_{level}_{step}") for step in range(2)]
             valids = [Signal(name=f"valid_{level}_{step}") for step in range(2)]
             tiles = [Signal(len(tile), name=f"tile_{level}_{step}") for step in range(2)]
-            codes = [Signal(level + step, name=f"code_{level}_{step}") for step in range(2)]
+            so_far = Signal(level, name=f"so_far_{level}") if level else Const(0, 0)
+            found = Signal(level + 1, name=f"code_{level}")
             m.d.sync += [
                 values[0].eq(value),
                 valids[0].eq(valid),
                 tiles[0].eq(tile),
-                codes[0].eq(code),
                 # Cycle 2: compare.
                 values[1].eq(values[0]),
                 valids[1].eq(valids[0]),
                 tiles[1].eq(tiles[0]),
-                codes[1].eq(Cat(values[0] >= read.data[:width].as_signed(), codes[0])),
+                found.eq(Cat(values[0] >= read.data[:width].as_signed(), so_far)),
             ]
+            if level:
+                m.d.sync += so_far.eq(code)
             direction = [Signal(name=f"pool_min_{level}_{step}") for step in range(2)]
             m.d.sync += direction[0].eq(pool_min)
             m.d.sync += direction[1].eq(read.data[width] if level == 0 else direction[0])
-            value, valid, tile, code, pool_min = (
-                values[1], valids[1], tiles[1], codes[1], direction[1],
-            )
+            value, valid, tile = values[1], valids[1], tiles[1]
+            code, pool_min = found, direction[1]
         m.d.comb += [self.o.code.eq(code), self.o.pool_min.eq(pool_min), self.o_valid.eq(valid)]
         return m

@@ -19,6 +19,20 @@ TOP = "xnorflow"
 _HASH_MARK = 0x9E3779B1
 """Stands for the build hash while the rest of the text is hashed."""
 
+_WAIVERS = {
+    "DECLFILENAME": "all modules are in one file",
+    "CASEINCOMPLETE": "every case assigns over a default",
+    "PROCASSINIT": "registers have initial values and a reset",
+    "UNUSEDSIGNAL": "fields of structures also appear as wires of their own",
+    "WIDTHEXPAND": "operands widen as Verilog defines",
+    "WIDTHTRUNC": "!x stands for x == 0",
+    "UNSIGNED": "comparisons with 0 in unrolled loops",
+    "CMPCONST": "comparisons with a field's maximum in unrolled loops",
+    "ALWNEVER": "a constant field of a structure",
+    "ASCRANGE": "fields of no bits",
+}
+"""What generated text does that ``verilator -Wall`` would report, and why it is right."""
+
 
 @dataclass(frozen=True)
 class Design:
@@ -58,14 +72,16 @@ def emit(geometry: Geometry) -> Design:
         "// xnorflow accelerator, Apache-2.0\n"
         f"// geometry   {geometry}\n"
         f"// build hash {build_hash:08x}\n"
-        "/* verilator lint_off DECLFILENAME */\n"
+        + "".join(f"/* verilator lint_off {rule} */ // {why}\n" for rule, why in _WAIVERS.items())
     )
     return Design(geometry, header + text, digest, build_hash)
 
 
 def _without_memory_zeros(text: str) -> str:
     """RTLIL without cells that only zero a memory: every word is written before it is read."""
-    cell = r"\n  cell \$meminit_v2 \S+\n(?:    .*\n)*?    connect \\DATA \d+'0+\n(?:    .*\n)*?  end\n"
+    cell = (
+        r"\n  cell \$meminit_v2 \S+\n(?:    .*\n)*?    connect \\DATA \d+'0+\n(?:    .*\n)*?  end\n"
+    )
     return re.sub(cell, "\n", text)
 
 

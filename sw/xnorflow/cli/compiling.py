@@ -21,7 +21,8 @@ def compile_artifact(
 ) -> None:
     """Fit an artifact to an array.
 
-    Shows tiles, passes and exact cycles of each layer, and how full the memories are. A network that does not fit ends with status 2, and the message says what would.
+    Shows tiles, passes and exact cycles of each layer, and how full the memories are. A network
+    that does not fit ends with status 2, and the message says what would.
     """
     from xnorflow.cli.images import find_artifact
     from xnorflow.cli.tables import percent, table
@@ -40,22 +41,24 @@ def compile_artifact(
         f"{program.network.name} on {program.geometry}: {program.block} images a block, "
         f"{cycles:,} cycles, {cycles / program.block:,.0f} an image"
     )
-    console.print(
-        table(
-            ("layer", "tiles", "passes", "cycles a block", "useful"),
-            [(s.name, s.tiles, s.passes, f"{s.cycles:,}", percent(s.utilisation))
-             for s in program.layers],
-        )
-    )  # fmt: skip
-    console.print(
-        table(
-            ("memory", "used", "available", "share"),
-            [
-                (name, f"{used:,}", f"{available:,}", percent(used / available))
-                for name, (used, available) in program.usage.items()
-            ],
-        )
-    )
+    steps = [
+        (step.name, step.tiles, step.passes, f"{step.cycles:,}", percent(step.utilisation))
+        for step in program.layers
+    ]
+    pixels = ("pixels in", "", "", f"{_input_cycles(program):,}", "")
+    columns = ("layer", "tiles", "passes", "cycles a block", "useful")
+    console.print(table(columns, [pixels, *steps]))
+    memories = [
+        (name, f"{used:,}", f"{available:,}", percent(used / available))
+        for name, (used, available) in program.usage.items()
+    ]
+    console.print(table(("memory", "used", "available", "share"), memories))
+
+
+def _input_cycles(program: Program) -> int:
+    """Cycles of a full block in which only pixels come in."""
+    layers = sum(step.cycles for step in program.layers)
+    return program.block_cycles(program.block) - layers
 
 
 def _json(program: Program) -> dict[str, Any]:
@@ -66,6 +69,7 @@ def _json(program: Program) -> dict[str, Any]:
         "geometry": str(program.geometry),
         "block": program.block,
         "cycles": cycles,
+        "input_cycles": _input_cycles(program),
         "cycles_per_image": cycles / program.block,
         "utilisation": program.useful_xnors(program.block) / xnors,
         "config_words": len(program.config),

@@ -64,7 +64,7 @@ app.command("verilog")(hardware.verilog)
 def main() -> None:
     """Run the command line; every error is one line, unless XNORFLOW_DEBUG is set."""
     try:
-        app()
+        app(prog_name="xnorflow")
     except Exception as error:
         if os.environ.get(DEBUG):
             raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from xnorflow.cli.console import output, print_error, print_json
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["sim"]
 
-SHOWN = 3
-"""Images drawn for each network."""
+SHOWN = 5
+"""Images drawn for each network, if they fit the terminal."""
 
 
 def sim(
@@ -29,8 +28,8 @@ def sim(
 ) -> None:
     """Classify images with every shipped network.
 
-    They run on the simulated array, with real test images. Every layer's codes and the logits are compared with the golden model. Ends with status 1 if
-    a single bit differs, and says where.
+    They run on the simulated array, with real test images. Every layer's codes and the logits are
+    compared with the golden model. Ends with status 1 if a single bit differs, and says where.
     """
     from xnorflow.cli.images import find_artifact, load_images
     from xnorflow.cli.job import run_job
@@ -63,21 +62,22 @@ def sim(
 
 
 def _show(console: Console, report: Report, classes: tuple[str, ...]) -> None:
-    """Draw the first images, and the first that the network takes for something else."""
+    """Draw a few images, the first that the network takes for something else among them."""
+    import numpy as np
+
     from xnorflow.cli.digits import draw, side_by_side
 
     predicted, labels = report.result.classes, report.test.labels
     assert labels is not None  # for mypy: shipped networks have labelled samples
-    wrong = np.flatnonzero(predicted != labels)
-    chosen = [*range(min(SHOWN, report.result.images)), *wrong[wrong >= SHOWN][:1].tolist()]
+    wrong = np.flatnonzero(predicted != labels)[:1].tolist()
+    right = np.flatnonzero(predicted == labels)[:SHOWN].tolist()
+    chosen = [*right[:2], *wrong, *right[2:]]
     captions = [
-        f"{_word(classes, predicted[i])} {'=' if predicted[i] == labels[i] else 'for'} "
-        f"{_word(classes, labels[i])}"
-        for i in chosen
+        f"says {_word(classes, predicted[i])}, is {_word(classes, labels[i])}" for i in chosen
     ]
-    console.print(f"\n{report.network} on the simulated array {report.geometry}", style="bold")
-    for line in side_by_side(draw(report.test.images[chosen]), captions):
-        console.print(line, no_wrap=True, overflow="crop")
+    console.print(f"\n{report.network} on the simulated array {report.geometry}\n", style="bold")
+    for line in side_by_side(draw(report.test.images[chosen]), captions, console.width):
+        console.print(line, no_wrap=True, overflow="crop", markup=False)
 
 
 def _word(classes: tuple[str, ...], index: int) -> str:

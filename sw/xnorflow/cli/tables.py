@@ -37,6 +37,8 @@ def figures(reports: Sequence[Report]) -> Table:
     rows = {
         "images": [f"{r.result.images:,}" for r in reports],
         "accuracy": [percent(r.accuracy) for r in reports],
+        "cycles": [f"{r.result.cycles:,}" for r in reports],
+        "cycles, as compiled": [f"{r.predicted_cycles:,}" for r in reports],
         "cycles per image": [f"{r.result.cycles_per_image:,.0f}" for r in reports],
         "array doing useful work": [percent(r.result.utilisation) for r in reports],
         "images per second": [f"{r.result.images_per_second:,.0f}" for r in reports],

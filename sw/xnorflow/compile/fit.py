@@ -7,21 +7,14 @@ from xnorflow.compile.errors import CompileError
 from xnorflow.compile.layout import MapLayout
 from xnorflow.compile.plan import LayerPlan
 from xnorflow.core.geometry import Geometry
-from xnorflow.core.network import LayerSpec, NetworkSpec
+from xnorflow.core.network import NetworkSpec
 
 __all__ = ["allocate", "check_fit"]
 
 
-def _is_flat(layer: LayerSpec) -> bool:
-    return layer.in_shape[:2] == (1, 1) and layer.kernel == (1, 1)
-
-
 def _layouts(network: NetworkSpec, geometry: Geometry, block: int) -> list[MapLayout]:
     """Every layer's input map, at address 0."""
-    return [
-        MapLayout(geometry, layer.in_shape, layer.in_lanes, block, _is_flat(layer))
-        for layer in network.layers
-    ]
+    return [MapLayout(geometry, layer.in_shape, layer.in_lanes, block) for layer in network.layers]
 
 
 def _activation_words(layouts: list[MapLayout]) -> int:
@@ -54,10 +47,8 @@ def allocate(network: NetworkSpec, geometry: Geometry, max_block: int) -> tuple[
     placed = []
     for index, layout in enumerate(layouts):
         base = geometry.activation_depth - layout.size if index % 2 else 0
-        placed.append(
-            MapLayout(geometry, layout.shape, layout.lanes, block, layout.flat, base)
-        )
-    results = MapLayout(geometry, network.layers[-1].out_shape, 0, block, False)
+        placed.append(MapLayout(geometry, layout.shape, layout.lanes, block, base))
+    results = MapLayout(geometry, network.layers[-1].out_shape, 0, block)
     return tuple(
         LayerPlan(geometry, layer, source, target)
         for layer, source, target in zip(
@@ -110,9 +101,7 @@ def _check_layer(plan: LayerPlan) -> None:
         raise _too_small(owner, geometry, "max_lanes", spec.out_lanes, "lanes in its codes")
     if spec.accumulator_bound > geometry.accumulator_limit:
         width = (spec.accumulator_bound + 2).bit_length() + 1
-        raise _too_small(
-            owner, geometry, "accumulator_width", width, "bits in its accumulators"
-        )
+        raise _too_small(owner, geometry, "accumulator_width", width, "bits in its accumulators")
     scale = spec.in_scales[0] * spec.weight_scales[0]
     if scale.bit_length() > geometry.scale_width:
         raise _too_small(owner, geometry, "scale_width", scale.bit_length(), "bits in lane scales")
@@ -122,9 +111,7 @@ def _check_layer(plan: LayerPlan) -> None:
         )
 
 
-def _too_small(
-    owner: str, geometry: Geometry, name: str, needed: int, unit: str
-) -> CompileError:
+def _too_small(owner: str, geometry: Geometry, name: str, needed: int, unit: str) -> CompileError:
     """The error that says what does not fit, by how much, and which geometry would."""
     there = getattr(geometry, name)
     better = needed if name.endswith(("width", "lanes")) else 1 << (needed - 1).bit_length()

@@ -29,8 +29,8 @@ class MapLayout:
         address = base + image * image_stride + (y // streams) * line_stride
                   + word * word_stride + lane * lane_stride + x
 
-    A ``flat`` map has one position, and its images lie side by side as if it were ``block`` wide:
-    one line of beats then serves them all while a fully connected layer's weights rest.
+    Images of a map with one position lie side by side, as if the map were ``block`` wide: one line
+    of beats then serves them all while a fully connected layer's weights rest.
 
     Parameters
     ----------
@@ -41,8 +41,6 @@ class MapLayout:
         Bits of a code.
     block : int
         Images.
-    flat : bool
-        The map has one position, and the layer that reads it no other kernel position.
     base : int
         First address.
     """
@@ -51,8 +49,12 @@ class MapLayout:
     shape: Shape
     lanes: int
     block: int
-    flat: bool
     base: int = 0
+
+    @property
+    def flat(self) -> bool:
+        """The map has one position."""
+        return self.shape[:2] == (1, 1)
 
     @property
     def width(self) -> int:
@@ -110,9 +112,7 @@ class MapLayout:
         words = np.bitwise_or.reduce(memory, axis=2)
 
         height, width, channels = self.shape
-        image, y, x, word, lane = np.ogrid[
-            :images, :height, :width, : self.words, : self.lanes
-        ]
+        image, y, x, word, lane = np.ogrid[:images, :height, :width, : self.words, : self.lanes]
         bank = (y + word + lane) % geometry.streams
         address = (
             self.base

@@ -51,7 +51,7 @@ def layer_row(plan: LayerPlan, bases: Bases) -> dict[str, int]:
         "padding_y": padding_y,
         "padding_x": padding_x,
         "row_last": spec.in_shape[0] - 1,
-        "column_last": source.width - 1,
+        "column_last": (source.block if plan.flat else spec.in_shape[1]) - 1,
         "word_last": source.words - 1,
         "tail": source.tail,
         "lane_last": spec.in_lanes - 1,

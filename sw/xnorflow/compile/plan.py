@@ -38,8 +38,8 @@ class LayerPlan:
 
     @property
     def flat(self) -> bool:
-        """Images lie side by side as one line."""
-        return self.source.flat
+        """Images lie side by side and are walked as one line."""
+        return self.source.flat and self.spec.kernel == (1, 1)
 
     @property
     def stride(self) -> int:
@@ -97,19 +97,19 @@ class LayerPlan:
         height, width, _ = self.spec.out_shape
         return height * pool, width * pool
 
-    @property
+    def write_cycles(self, tile: int) -> int:
+        """Cycles that the collector needs to write one result of this tile."""
+        geometry = self.geometry
+        width = geometry.word_width
+        first = tile * geometry.columns
+        last = min(first + geometry.columns, self.target.words * width) - 1
+        words = last // width - first // width + 1
+        return words * -(-self.spec.out_lanes // geometry.streams)
+
+    @cached_property
     def result_cycles(self) -> int:
         """Most cycles that the collector needs to write one result."""
-        if self.raw:
-            return 1
-        geometry = self.geometry
-        width, columns = geometry.word_width, geometry.columns
-        spans = 0
-        for tile in range(self.tiles):
-            first = tile * columns
-            last = min(first + columns, self.target.words * width) - 1
-            spans = max(spans, last // width - first // width + 1)
-        return spans * -(-self.spec.out_lanes // geometry.streams)
+        return 1 if self.raw else max(self.write_cycles(tile) for tile in range(self.tiles))
 
     @property
     def repeats(self) -> int:

@@ -97,9 +97,7 @@ class Program:
         for plan in self.plans:
             cycles = layer_cycles(plan, self.block)
             useful = self.block * plan.spec.xnors / (cycles * rate)
-            reports.append(
-                LayerReport(plan.spec.name, plan.tiles, plan.passes, cycles, useful)
-            )
+            reports.append(LayerReport(plan.spec.name, plan.tiles, plan.passes, cycles, useful))
         return tuple(reports)
 
     @cached_property

@@ -6,12 +6,14 @@ sign(0) is +1 everywhere (docs/numerics.md).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FRACTION_BITS", "Binarizer", "ResidualBinarizer", "Sign", "sign"]
+__all__ = ["FRACTION_BITS", "Binarizer", "ResidualBinarizer", "Sign", "sign", "unrounded_alphas"]
 
 FRACTION_BITS = 6
 """Fixed point of alpha: multiples of 2^-6. BatchNorm keeps alpha_1 near 0.8, so about 6 bits."""
@@ -20,18 +22,29 @@ MAX_SCALE = 255
 """Largest integer that a fixed-point alpha may become: 8 bits."""
 
 
+def _signs(x: Tensor) -> Tensor:
+    """-1 or +1, without a gradient. Comparing into floats is several times faster than a cast."""
+    return torch.ge(x, 0, out=torch.empty_like(x)).mul_(2).sub_(1)
+
+
+def _inside(x: Tensor) -> Tensor:
+    """1 where |x| <= 1, else 0."""
+    size = x.abs()
+    return torch.le(size, 1, out=size)
+
+
 class _StraightThroughSign(torch.autograd.Function):
     """sign(x) forward; backward as if it were max(-1, min(1, x))."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
-        return (x >= 0).to(x.dtype).mul_(2).sub_(1)  # several times faster than torch.where
+        return _signs(x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         x: Tensor = ctx.saved_tensors[0]
-        return gradients[0] * (x.abs() <= 1)
+        return gradients[0] * _inside(x)
 
 
 def sign(x: Tensor) -> Tensor:
@@ -46,9 +59,7 @@ def sign(x: Tensor) -> Tensor:
 class Binarizer(nn.Module):
     """An activation with ``lanes`` bits: its value is sum_l scale_l * unit * h_l, h_l -1 or +1.
 
-    Sub-classes give the integers ``scales()`` and the ``unit`` they are multiples of, and
-    ``lane_signs(x)``, which both the forward pass and :meth:`codes` use. Codes must not fall
-    while x rises: export relies on it.
+    Codes must not fall while x rises: export relies on it.
     """
 
     lanes: int
@@ -58,16 +69,9 @@ class Binarizer(nn.Module):
         """Lane weights as the artifact stores them, falling, positive."""
         raise NotImplementedError
 
-    def lane_signs(self, x: Tensor) -> list[Tensor]:
-        """h_1, h_2, ... for x, highest lane first."""
-        raise NotImplementedError
-
     def codes(self, x: Tensor) -> Tensor:
-        """The code of x: lane bits (h > 0) read as a binary number, uint8."""
-        code = torch.zeros_like(x, dtype=torch.uint8)
-        for signs in self.lane_signs(x):
-            code = code * 2 + (signs > 0).to(torch.uint8)
-        return code
+        """The code of x, uint8: lane bits (1 where h is +1) read as a binary number."""
+        raise NotImplementedError
 
 
 class Sign(Binarizer):
@@ -79,11 +83,32 @@ class Sign(Binarizer):
     def scales(self) -> tuple[int, ...]:
         return (1,)
 
-    def lane_signs(self, x: Tensor) -> list[Tensor]:
-        return [sign(x)]
+    def codes(self, x: Tensor) -> Tensor:
+        return (x >= 0).to(torch.uint8)
 
     def forward(self, x: Tensor) -> Tensor:
         return sign(x)
+
+
+class _ResidualSum(torch.autograd.Function):
+    """sum_l alpha_l * sign(e_l), each sign with the straight-through gradient of its own e_l.
+
+    The residues' earlier signs count as constants, so the slope is sum_l alpha_l * [|e_l| <= 1].
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, binarizer: ResidualBinarizer) -> Tensor:
+        value, slope = torch.zeros_like(x), torch.zeros_like(x)
+        for residue, signs, alpha in binarizer.residues(x):
+            value.add_(signs, alpha=alpha)
+            slope.add_(_inside(residue), alpha=alpha)
+        ctx.save_for_backward(slope)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        slope: Tensor = ctx.saved_tensors[0]
+        return gradients[0] * slope, None
 
 
 class ResidualBinarizer(Binarizer):
@@ -113,6 +138,7 @@ class ResidualBinarizer(Binarizer):
             raise ValueError(f"ResidualBinarizer: lanes must be from 1 to 3, not {lanes}")
         self.lanes = lanes
         self.momentum = momentum
+        self._rounded = True
         # Halving steps until the first batch: those of a uniform distribution.
         self.register_buffer("running_alpha", 2.0 ** -torch.arange(1, lanes + 1))
         self.register_buffer("seen", torch.tensor(False))
@@ -124,30 +150,46 @@ class ResidualBinarizer(Binarizer):
             result.append(min(max(round(alpha / self.unit), 1), highest))
         return tuple(result)
 
-    def lane_signs(self, x: Tensor) -> list[Tensor]:
-        result = []
+    def residues(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """e_l, sign(e_l) and the alpha_l in use, lane by lane; in training, alpha is tracked."""
         for lane in range(self.lanes):
             if self.training:
                 self._track(lane, x)
-            signs = sign(x)
-            result.append(signs)
-            # Each sign has its own straight-through gradient, so the residue passes x alone.
-            x = x - signs.detach() * (self.scales()[lane] * self.unit)
+            exact, rounded = float(self.running_alpha[lane]), self.scales()[lane] * self.unit
+            alpha = rounded if self._rounded else exact
+            signs = _signs(x)
+            yield x, signs, alpha
+            x = torch.sub(x, signs, alpha=alpha)
         if self.training:
             self.seen.fill_(True)
-        return result
 
-    @torch.no_grad()
     def _track(self, lane: int, residue: Tensor) -> None:
         weight = self.momentum if self.seen else 1.0
         self.running_alpha[lane] += weight * (residue.abs().mean() - self.running_alpha[lane])
 
+    @torch.no_grad()
+    def codes(self, x: Tensor) -> Tensor:
+        code = torch.zeros_like(x, dtype=torch.uint8)
+        for _, signs, _ in self.residues(x):
+            code = code * 2 + (signs > 0)
+        return code
+
     def forward(self, x: Tensor) -> Tensor:
-        signs = self.lane_signs(x)
-        value = torch.zeros_like(x)
-        for scale, h in zip(self.scales(), signs, strict=True):
-            value = value + h * (scale * self.unit)
-        return value
+        result: Tensor = _ResidualSum.apply(x, self)  # type: ignore[no-untyped-call]
+        return result
 
     def extra_repr(self) -> str:
         return f"lanes={self.lanes}, scales={self.scales()}"
+
+
+@contextmanager
+def unrounded_alphas(model: nn.Module) -> Iterator[None]:
+    """Within it, ``model`` uses alpha's running means as they are: what fixed point costs."""
+    binarizers = [m for m in model.modules() if isinstance(m, ResidualBinarizer)]
+    for binarizer in binarizers:
+        binarizer._rounded = False
+    try:
+        yield
+    finally:
+        for binarizer in binarizers:
+            binarizer._rounded = True

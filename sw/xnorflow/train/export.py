@@ -14,12 +14,12 @@ from xnorflow.core.artifact import Artifact
 from xnorflow.core.builder import NetworkBuilder
 from xnorflow.core.epilogue import Affine, PReLU
 from xnorflow.golden.model import GoldenNetwork
-from xnorflow.train.binarize import sign
+from xnorflow.train.binarize import sign, unrounded_alphas
 from xnorflow.train.data import Dataset, load
 from xnorflow.train.layers import BinaryConv2d, BinaryLinear
 from xnorflow.train.models import BinaryNetwork, Block
+from xnorflow.train.runs import Run, load_run
 from xnorflow.train.thresholds import find_thresholds
-from xnorflow.train.trainer import Run, load_run
 
 __all__ = ["export", "measure", "to_artifact"]
 
@@ -109,9 +109,13 @@ def measure(model: BinaryNetwork, artifact: Artifact, data: Dataset) -> dict[str
     dict
         ``images``; ``accuracy`` of the golden model; ``float_accuracy``; ``argmax_changes``,
         images that the two put in different classes; ``equal_logits``, whether all logits are
-        the same bits.
+        the same bits; ``unrounded_alpha_changes``, images that the float model would put in
+        another class if its alphas were not in fixed point.
     """
-    logits = model.infer(torch.from_numpy(data.test_images)).numpy()
+    images = torch.from_numpy(data.test_images)
+    logits = model.infer(images).numpy()
+    with unrounded_alphas(model):
+        unrounded = model.infer(images).numpy()
     golden = GoldenNetwork(artifact).infer(data.test_images)
     right, wanted = golden.argmax(axis=1), data.test_labels
     return {
@@ -120,6 +124,7 @@ def measure(model: BinaryNetwork, artifact: Artifact, data: Dataset) -> dict[str
         "float_accuracy": float((logits.argmax(axis=1) == wanted).mean()),
         "argmax_changes": int((right != logits.argmax(axis=1)).sum()),
         "equal_logits": bool(np.array_equal(golden, logits)),
+        "unrounded_alpha_changes": int((logits.argmax(1) != unrounded.argmax(1)).sum()),
     }
 
 

@@ -127,7 +127,7 @@ _ALL = (
         image_shape=(28, 28, 1),
         pixel_lanes=2,
         layers=(_conv(16, pool=2), _conv(32), _conv(32, pool=2), _conv(64), Layer(10)),
-        epochs=15,
+        epochs=10,
         learning_rate=5e-3,
         augmentation=Augmentation(shift=2, rotate=10, zoom=0.1),
     ),
