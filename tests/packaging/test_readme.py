@@ -39,7 +39,7 @@ def test_commands_and_targets_exist() -> None:
     assert used == known
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     assert {"sim", "test", "test-all", "verilog", "setup"} <= targets
-    assert set(re.findall(r"\bmake ([a-z-]+)", README)) <= targets
+    assert set(re.findall(r"(?:`|^ {4})make ([a-z-]+)", README, re.M)) <= targets
 
 
 def test_paths_in_text_exist() -> None:

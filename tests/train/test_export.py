@@ -115,6 +115,21 @@ def test_a_turning_channel_is_named(limit: int, monkeypatch: pytest.MonkeyPatch)
         find_thresholds(block, bound=bound, unit=1.0, name="fc1")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_constants_that_are_not_finite_are_named(value: float) -> None:
+    block, bound = random_block(0, 2, prelu=False)
+    with torch.no_grad():
+        block.norm.bias[5] = value
+    with pytest.raises(ValueError, match=r"layer 'fc1', channel 5: .* not finite"):
+        find_thresholds(block, bound=bound, unit=1.0, name="fc1")
+
+
+def test_a_block_in_training_has_no_thresholds() -> None:
+    block, bound = random_block(0, 2, prelu=False)
+    with pytest.raises(ValueError, match=r"eval\(\)"):
+        find_thresholds(block.train(), bound=bound, unit=1.0, name="fc1")
+
+
 def test_sums_beyond_exact_floats_are_an_error() -> None:
     block, _ = random_block(0, 1, prelu=False)
     with pytest.raises(ValueError, match="do not fit float32"):

@@ -130,6 +130,7 @@ def test_build_follows_the_maps_shape() -> None:
     [
         ((), "at least one"),
         ((Layer(4, kernel=3, pool=4),), "nothing is left of the map"),
+        ((Layer(4, pool=2),), "layer 0 is fully connected and cannot pool"),
         ((Layer(4), Layer(4, kernel=1)), "layer 1 is a convolution after"),
     ],
 )

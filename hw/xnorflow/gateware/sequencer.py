@@ -264,7 +264,7 @@ class Sequencer(wiring.Component):
             self.scale_index.eq(scale_index),
             self.scale_enable.eq(move),
             segment.load.eq(loading & ~reading),
-            segment.scale.eq(0),  # joins in the output stage
+            segment.scale.eq(self.scale),  # the one before; the output stage puts in its own
             segment.read.eq(reading),
             segment.end.eq(ending),
             segment.fill.eq(row.border_bits.bit_select(lane, 1)),

@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from amaranth._toolchain import yosys
 from amaranth.back import rtlil
+from amaranth.lib import wiring
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.accelerator import Accelerator
 
-__all__ = ["TOP", "Design", "emit"]
+__all__ = ["TOP", "Design", "convert", "emit"]
 
 TOP = "xnorflow"
 _HASH_MARK = 0x9E3779B1
@@ -61,7 +64,7 @@ def emit(geometry: Geometry) -> Design:
     The same geometry and sources give the same text, wherever and whenever it is made.
     """
     accelerator = Accelerator(geometry, build_hash=_HASH_MARK)
-    text = _to_verilog(_without_memory_zeros(rtlil.convert(accelerator, name=TOP, emit_src=False)))
+    text = convert(accelerator, TOP)
     mark = re.compile(rf"32'd{_HASH_MARK}\b|32'h{_HASH_MARK:08x}\b")
     if len(mark.findall(text)) != 1:
         raise RuntimeError("the build hash's place in the Verilog text is not unique")
@@ -77,15 +80,24 @@ def emit(geometry: Geometry) -> Design:
     return Design(geometry, header + text, digest, build_hash)
 
 
-def _without_memory_zeros(text: str) -> str:
-    """RTLIL without cells that only zero a memory: every word is written before it is read."""
-    cell = (
-        r"\n  cell \$meminit_v2 \S+\n(?:    .*\n)*?    connect \\DATA \d+'0+\n(?:    .*\n)*?  end\n"
-    )
-    return re.sub(cell, "\n", text)
+@contextmanager
+def _uninitialised_memories() -> Iterator[None]:
+    """Emit memories without initial values: every word is written before it is read.
+
+    Amaranth always emits them, bit by bit, which would take most of the time and of the text.
+    """
+    emit_memory = rtlil.ModuleEmitter.emit_memory
+    rtlil.ModuleEmitter.emit_memory = lambda emitter, index, cell: None
+    try:
+        yield
+    finally:
+        rtlil.ModuleEmitter.emit_memory = emit_memory
 
 
-def _to_verilog(text: str) -> str:
+def convert(component: wiring.Component, name: str) -> str:
+    """Verilog of a component and what it contains; ``name`` becomes its module's name."""
+    with _uninitialised_memories():
+        text = rtlil.convert(component, name=name, emit_src=False)
     script = (
         f"read_rtlil <<rtlil\n{text}\nrtlil",
         "proc -nomux -norom",

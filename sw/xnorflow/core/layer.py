@@ -251,7 +251,9 @@ class LayerSpec:
         taps = 1  # real kernel positions, summed over all outputs
         for axis in range(2):
             size, kernel, pad = self.in_shape[axis], self.kernel[axis], self.padding[axis]
-            starts = [output * self.stride - pad for output in range(self.out_shape[axis] * self.pool)]
+            starts = [
+                output * self.stride - pad for output in range(self.out_shape[axis] * self.pool)
+            ]
             if self.border is None:
                 taps *= sum(min(at + kernel, size) - max(at, 0) for at in starts)
             else:

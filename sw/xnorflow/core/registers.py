@@ -82,6 +82,6 @@ class DeviceError(IntEnum):
 
     NONE = 0
     BAD_PACKET = 1
-    """A configuration packet with an unknown target, column or address; nothing more is taken until ABORT."""
+    """A configuration packet with an unknown target, column or address; drops all until ABORT."""
     NO_PROGRAM = 2
     """A run was asked for before a program was loaded, or for 0 images or too many."""

@@ -48,9 +48,9 @@ class _StraightThroughSign(torch.autograd.Function):
 
 
 def sign(x: Tensor) -> Tensor:
-    """-1 or +1, sign(0) = +1; the gradient passes where \\|x\\| <= 1, else it is 0.
+    """-1 or +1, sign(0) = +1; the gradient passes where |x| <= 1, else it is 0.
 
-    Source: Courbariaux and Bengio 2016, equation 4 (the "straight-through estimator").
+    Source: Courbariaux and others, BinaryNet, arXiv:1602.02830, equation 4.
     """
     result: Tensor = _StraightThroughSign.apply(x)  # type: ignore[no-untyped-call]
     return result
@@ -112,11 +112,11 @@ class _ResidualSum(torch.autograd.Function):
 
 
 class ResidualBinarizer(Binarizer):
-    r"""m binarizations, each of what the ones before left over (Tang, Hua, Wang 2017, eq. 3).
+    """m binarizations, each of what the ones before left over (Tang, Hua, Wang 2017, eq. 3).
 
         e_1 = x,   h_l = sign(e_l),   e_(l+1) = e_l - alpha_l * h_l,   x ~ sum_l alpha_l * h_l
 
-    alpha_l is the mean of \|e_l\|, tracked over training as a running mean. What the network
+    alpha_l is the mean of |e_l|, tracked over training as a running mean. What the network
     computes with, in training and afterwards, is that mean in fixed point, so the exported
     integers are those it was trained with: alpha_l = scale_l * 2^-FRACTION_BITS.
 

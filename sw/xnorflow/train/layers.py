@@ -125,7 +125,8 @@ class PReLU(nn.PReLU):
 def project(model: nn.Module) -> None:
     """After an optimiser step: hidden weights back into [-1, 1], PReLU slopes to >= 0.
 
-    A hidden weight outside would get no gradient back (Courbariaux and Bengio 2016, section 2.4).
+    A hidden weight outside would get no gradient any more (BinaryNet, arXiv:1602.02830,
+    algorithm 1).
     """
     for module in model.modules():
         if isinstance(module, BinaryConv2d | BinaryLinear):

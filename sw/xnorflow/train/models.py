@@ -161,7 +161,8 @@ def build(
     Raises
     ------
     ValueError
-        If there is no layer, or one is a convolution after a fully connected one.
+        If there is no layer, a convolution after a fully connected layer, a pool behind one, or
+        a kernel or pool larger than what is left of the map.
     """
     if not layers:
         raise ValueError("build: a network needs at least one layer")
@@ -170,6 +171,8 @@ def build(
     for index, layer in enumerate(layers):
         linear: BinaryConv2d | BinaryLinear
         if layer.kernel == 0:
+            if layer.pool > 1:
+                raise ValueError(f"build: layer {index} is fully connected and cannot pool")
             linear = BinaryLinear(height * width * channels, layer.channels)
             height = width = 1
         elif blocks and isinstance(blocks[-1].linear, BinaryLinear):

@@ -64,13 +64,20 @@ def find_thresholds(block: Block, *, bound: int, unit: float, name: str) -> Chan
     Raises
     ------
     ValueError
-        If a channel's code neither rises nor falls with its accumulator.
+        If a channel's code neither rises nor falls with its accumulator, or its BatchNorm has
+        constants that are not finite; the message names layer and channel.
     """
+    if block.training:
+        raise ValueError(f"layer {name!r}: thresholds are those of eval(), not of training")
     if bound >= 1 << 24:
         raise ValueError(f"layer {name!r}: accumulators up to {bound} do not fit float32 exactly")
     if block.binarizer is None:
         raise ValueError(f"layer {name!r}: a block without a binarizer has no thresholds")
     binarizer = block.binarizer
+    finite = torch.isfinite(torch.stack(block.norm.folded())).all(dim=0)
+    if not finite.all():
+        channel = int(finite.int().argmin())
+        raise ValueError(f"layer {name!r}, channel {channel}: BatchNorm's constants are not finite")
     channels, levels = block.norm.num_features, (1 << binarizer.lanes) - 1
 
     def codes(accumulators: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
@@ -95,10 +102,8 @@ def _codes(
 
 
 def _monotone(block: Block) -> bool:
-    """Whether every step is known never to turn; NaN and infinity prove nothing."""
-    constants = torch.stack(block.norm.folded())
-    slopes = torch.zeros(1) if block.prelu is None else block.prelu.weight
-    return bool(torch.isfinite(constants).all() and (slopes >= 0).all())
+    """Whether every step is known never to turn."""
+    return block.prelu is None or bool((block.prelu.weight >= 0).all())
 
 
 def _scan(
