@@ -21,12 +21,24 @@ IMAGES = ("--random", "--images", "9")
 def test_info(cli: Cli, file: Path, artifact: Artifact) -> None:
     status, out, err = cli("info", file)
     assert (status, err) == (0, "")
-    for word in ("two-layers", "5x5x1", "3x3 +1x1", "name by hand", artifact.metadata()["digest"]):
+    for word in ("two-layers", "5x5x1", "3x3 +1", "name by hand", artifact.metadata()["digest"]):
         assert word in out
     shown = json.loads(cli("info", file, "--json").out)  # type: ignore[attr-defined]
     assert shown["network"] == json.loads(artifact.metadata()["network"])
     assert shown["provenance"] == artifact.provenance
     assert shown["bytes"] == file.stat().st_size
+
+
+def test_info_shows_text_as_it_is(cli: Cli, artifact: Artifact, tmp_path: Path) -> None:
+    """No control character reaches the terminal, and what looks like markup is only text."""
+    odd = {"[bold]note[/bold]": "\x1b[31mred", "nested": {"a\x07": "[link]", "b": [1, 2]}}
+    made = Artifact(artifact.network, artifact.tensors, odd)
+    status, out, _ = cli("info", made.save(tmp_path / "odd.safetensors"))
+    assert status == 0
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    assert '[bold]note[/bold] "\\u001b[31mred"' in out
+    assert '"a\\u0007" [link]' in out
 
 
 @pytest.mark.parametrize("name", names())

@@ -55,7 +55,7 @@ def test_what_does_not_fit_names_a_geometry_that_does(option, artifact, message)
 
 def test_no_way_out_is_said_too():
     artifact = network(scale=2**20)
-    with pytest.raises(CompileError, match="layer 'second' .* make the layer smaller"):
+    with pytest.raises(CompileError, match=r"layer 'second' .* make the layer smaller"):
         compile_network(artifact, Geometry.parse(f"{SMALL},accumulator_width=32"))
 
 
@@ -64,7 +64,7 @@ def test_too_wide_a_map_is_named():
     builder.conv(np.ones((1, 1, 1, 1)), thresholds=np.zeros((1, 1), int), name="long")
     builder.fc(np.ones((1, 1025)))
     geometry = Geometry.parse(f"{SMALL},accumulator_depth=2048")
-    with pytest.raises(CompileError, match="layer 'long' .* column_last is 1024; it has 10 bits"):
+    with pytest.raises(CompileError, match=r"layer 'long' .* column_last is 1024; it has 10 bits"):
         compile_network(builder.build(), geometry)
 
 

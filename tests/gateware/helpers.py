@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import ResetInserter, Signal
+from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import data, wiring
 from amaranth.sim import Simulator
 
@@ -87,7 +87,10 @@ def trace(dut: wiring.Component, stimulus: Stimulus, *outputs: str) -> list[dict
         Ports to see.
     """
     rst = Signal()
-    simulator = Simulator(ResetInserter(rst)(dut))
+    top = Module()
+    top.submodules.dut = ResetInserter(rst)(dut)
+    top.d.sync += Signal().eq(1)  # a component without registers needs a clock too
+    simulator = Simulator(top)
     simulator.add_clock(1e-8)
     ports = {name: _port(dut, name) for name in outputs}
     seen: list[dict[str, Any]] = []

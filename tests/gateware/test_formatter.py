@@ -9,71 +9,44 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.gateware.helpers import SURPLUS_CYCLES, Source, geometry_of, trace
+from tests.gateware.maps import MapModel, written
 
-from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.formatter import Formatter
 
 OUTPUTS = ("pixels.ready", "done", "waiting", "writes")
 
 
-class InputMap:
-    """The map's addresses, as the formulas of docs/architecture.md give them."""
+def row_of(layout: MapModel) -> dict[str, int]:
+    """The program row's fields that the formatter uses."""
+    height, width, channels = layout.shape
+    return {
+        "flat": int(layout.flat),
+        "in_base": layout.base,
+        "row_last": height - 1,
+        "column_last": width - 1,
+        "word_last": layout.words - 1,
+        "tail": channels - (layout.words - 1) * layout.geometry.word_width,
+        "lane_last": layout.lanes - 1,
+        "lane_stride": layout.lane_stride,
+        "word_stride": layout.word_stride,
+        "line_stride": layout.line_stride,
+        "image_stride": layout.image_stride,
+    }
 
-    def __init__(
-        self, geometry: Geometry, shape: tuple[int, int, int], lanes: int, images: int, base: int
-    ) -> None:
-        self.geometry, self.shape, self.lanes, self.base = geometry, shape, lanes, base
-        height, width, channels = shape
-        self.flat = (height, width) == (1, 1)
-        self.words = -(-channels // geometry.word_width)
-        self.lane_stride = images if self.flat else width
-        self.word_stride = lanes * self.lane_stride
-        self.line_stride = self.words * self.word_stride
-        lines = -(-height // geometry.streams)
-        self.image_stride = 1 if self.flat else lines * self.line_stride
 
-    @property
-    def row(self) -> dict[str, int]:
-        """The program row's fields that the formatter uses."""
-        height, width, channels = self.shape
-        return {
-            "flat": int(self.flat),
-            "in_base": self.base,
-            "row_last": height - 1,
-            "column_last": (self.lane_stride if self.flat else width) - 1,
-            "word_last": self.words - 1,
-            "tail": channels - (self.words - 1) * self.geometry.word_width,
-            "lane_last": self.lanes - 1,
-            "lane_stride": self.lane_stride,
-            "word_stride": self.word_stride,
-            "line_stride": self.line_stride,
-            "image_stride": self.image_stride,
-        }
-
-    def expected(self, images: np.ndarray) -> dict[tuple[int, int], int]:
-        """Words by bank and address after all images."""
-        streams, width = self.geometry.streams, self.geometry.word_width
-        memory: dict[tuple[int, int], int] = {}
-        for (image, y, x, channel), pixel in np.ndenumerate(images):
-            word, bit = divmod(channel, width)
-            for lane in range(self.lanes):
-                address = self.base + image * self.image_stride + y // streams * self.line_stride
-                address += word * self.word_stride + lane * self.lane_stride + x
-                key = (y + word + lane) % streams, address
-                memory[key] = memory.get(key, 0) | (int(pixel) >> (7 - lane) & 1) << bit
-        return memory
+def codes_of(images: np.ndarray, lanes: int) -> np.ndarray:
+    """Lane l of a pixel is its bit 7 - l."""
+    return images >> (8 - lanes)
 
 
 def stimulus(
     row: dict[str, int], count: int, source: Source, log: list[str]
 ) -> Generator[dict[str, Any], dict[str, Any], None]:
     """Start, send until done, then go on offering."""
-    yield {"row": row, "images": count, "start": 1, "pixels.valid": 0}
-    yield {"start": 0}
-    seen = {"done": 0}
+    seen = yield {"row": row, "images": count, "start": 1, "pixels.valid": 0}
     cycles = 0
     while not seen["done"]:
-        seen = yield source.offer("pixels")
+        seen = yield {"start": 0, **source.offer("pixels")}
         source.settle(seen["pixels.ready"])
         cycles += 1
         log.append("wait" if seen["waiting"] else "go")
@@ -82,18 +55,6 @@ def stimulus(
         seen = yield {"pixels.valid": 1}
         assert not seen["done"]
         assert not seen["pixels.ready"]
-
-
-def memory_of(seen: list[dict[str, Any]]) -> tuple[dict[tuple[int, int], int], int]:
-    """Words by bank and address after all writes, and how many writes there were."""
-    memory: dict[tuple[int, int], int] = {}
-    count = 0
-    for out in seen:
-        for bank, write in enumerate(out["writes"]):
-            if write["enable"]:
-                memory[bank, write["address"]] = write["data"]
-                count += 1
-    return memory, count
 
 
 CASES = [
@@ -115,21 +76,21 @@ def test_lays_images_out(
     geometry = geometry_of(array, activation_depth=256)
     rng = np.random.default_rng([110, lanes, count])
     images = rng.integers(256, size=(count, *shape))
-    layout = InputMap(geometry, shape, lanes, count, base=9)
+    layout = MapModel(geometry, shape, lanes, count, base=9)
     surplus = [99] * 5
     source = Source([*images.ravel().tolist(), *surplus], rng, idle)
     log: list[str] = []
-    seen = trace(Formatter(geometry), stimulus(layout.row, count, source, log), *OUTPUTS)
+    seen = trace(Formatter(geometry), stimulus(row_of(layout), count, source, log), *OUTPUTS)
 
-    memory, writes = memory_of(seen)
-    assert memory == layout.expected(images)
+    memory, writes = written(geometry, seen)
+    assert memory == layout.words_of(codes_of(images, layout.lanes))
     assert writes == len(memory)  # no word was written twice
     assert source.taken == images.size
-    # A word of b channels takes b + ceil(m / streams) - 1 cycles; three more to the end.
+    # A word of b channels takes b + ceil(m / streams) - 1 cycles; then its write, then done.
     phases = -(-lanes // geometry.streams)
     height, width, channels = shape
     cycles = count * height * width * (channels + layout.words * (phases - 1))
-    assert log.count("go") == cycles + 1
+    assert log.count("go") == cycles + 2
     assert ("wait" in log) == bool(idle)
 
 
@@ -138,20 +99,20 @@ def test_back_to_back_blocks() -> None:
     geometry = geometry_of("2x2x3x8")
     rng = np.random.default_rng(111)
     blocks = [rng.integers(256, size=(2, 3, 2, 4)) for _ in range(2)]
-    layouts = [InputMap(geometry, (3, 2, 4), 3, 2, base) for base in (0, 30)]
+    layouts = [MapModel(geometry, (3, 2, 4), 3, 2, base) for base in (0, 30)]
 
     def both() -> Generator[dict[str, Any], dict[str, Any], None]:
         for images, layout in zip(blocks, layouts, strict=True):
             source = Source(images.ravel().tolist(), rng, 0.3)
-            seen = yield {"row": layout.row, "images": 2, "start": 1}
-            while True:
+            seen = yield {"row": row_of(layout), "images": 2, "start": 1}
+            while not (source.empty and seen["done"]):
                 seen = yield {"start": 0, **source.offer("pixels")}
                 source.settle(seen["pixels.ready"])
-                if seen["done"]:
-                    break
 
-    memory, _ = memory_of(trace(Formatter(geometry), both(), *OUTPUTS))
-    expected = layouts[0].expected(blocks[0]) | layouts[1].expected(blocks[1])
+    memory, _ = written(geometry, trace(Formatter(geometry), both(), *OUTPUTS))
+    expected = {}
+    for images, layout in zip(blocks, layouts, strict=True):
+        expected |= layout.words_of(codes_of(images, layout.lanes))
     assert memory == expected
 
 
@@ -161,11 +122,11 @@ def test_reset_in_mid_image(taken: int) -> None:
     geometry = geometry_of("3x3x4x16")
     rng = np.random.default_rng([112, taken])
     images = rng.integers(256, size=(1, 3, 4, 2))
-    layout = InputMap(geometry, (3, 4, 2), 8, 1, 0)
+    layout = MapModel(geometry, (3, 4, 2), 8, 1, 0)
     log: list[str] = []
 
     def cut() -> Generator[dict[str, Any], dict[str, Any], None]:
-        yield {"row": layout.row, "images": 1, "start": 1}
+        yield {"row": row_of(layout), "images": 1, "start": 1}
         broken = Source([255] * taken, rng, 0.0)
         while not broken.empty:
             seen = yield {"start": 0, **broken.offer("pixels")}
@@ -176,8 +137,8 @@ def test_reset_in_mid_image(taken: int) -> None:
             assert not seen["pixels.ready"]
             assert not any(write["enable"] for write in seen["writes"])
         source = Source(images.ravel().tolist(), rng, 0.0)
-        yield from stimulus(layout.row, 1, source, log)
+        yield from stimulus(row_of(layout), 1, source, log)
 
     seen = trace(Formatter(geometry), cut(), *OUTPUTS)
-    memory, _ = memory_of(seen)
-    assert memory == layout.expected(images)
+    memory, _ = written(geometry, seen)
+    assert memory == layout.words_of(codes_of(images, layout.lanes))

@@ -39,7 +39,7 @@ def constant_registers(
 ) -> dict[str, int]:
     """Values of the registers that describe a device."""
     g = geometry
-    memories = ("activation", "weight", "accumulator", "threshold", "layer", "scale")
+    memories = ("activation", "weight", "accumulator", "threshold", "layer", "scale", "pool")
     return {
         "magic": MAGIC,
         "version": INTERFACE_VERSION,
@@ -181,7 +181,7 @@ module xnorflow(
         error_bit <= 1; error <= 2;
       end else state <= TAKE;
     end
-    if (rst) noise <= 0;
+    if (rst) begin noise <= 0; reg_read_data <= 0; end
     if (rst || (reg_write && reg_address == @COMMAND@ && reg_write_data == 2)) begin
       state <= IDLE; done <= 0; error_bit <= 0; error <= 0; word_count <= 0; waiting <= 0;
     end

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-
 from tests.system.random_networks import random_networks
+
 from xnorflow.compile.program import compile_network
 from xnorflow.core.artifact import Artifact
 from xnorflow.core.geometry import Geometry

@@ -11,8 +11,9 @@ from xnorflow.core.geometry import Geometry
 from xnorflow.core.program import Target, item_bits
 from xnorflow.gateware.array import StreamSkew, SystolicArray
 from xnorflow.gateware.banks import ActivationBanks, Fetch
-from xnorflow.gateware.collector import Collector, Deskew
+from xnorflow.gateware.collector import Collector
 from xnorflow.gateware.control import Control
+from xnorflow.gateware.deskew import Deskew
 from xnorflow.gateware.foot import Foot
 from xnorflow.gateware.formatter import Formatter
 from xnorflow.gateware.issuer import Issuer
@@ -144,7 +145,9 @@ class Accelerator(wiring.Component):
                 m.d.sync += block.eq(loader.item)
 
         # Sequencer to banks to array.
-        images = registers.images
+        images = Signal(16)  # the host may already write the next block's number
+        with m.If(control.formatter_start):
+            m.d.sync += images.eq(registers.images)
         for unit in (formatter, sequencer, collector):
             m.d.comb += [unit.row.eq(row), unit.images.eq(images)]
         m.d.comb += [
@@ -203,7 +206,7 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             control.run.eq(registers.run),
             control.abort.eq(registers.abort),
-            control.images.eq(images),
+            control.images.eq(registers.images),
             control.layers.eq(layers),
             control.block.eq(block),
             control.bad_packet.eq(loader.error),

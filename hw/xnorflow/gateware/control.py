@@ -95,7 +95,7 @@ class Control(wiring.Component):
             self.busy.eq(~idle | self.flush),
         ]
         with m.If(self.abort):
-            m.d.sync += [left.eq(self.flush_cycles), done.eq(0), refused.eq(0)]
+            m.d.sync += left.eq(self.flush_cycles)
         with m.Elif(self.flush):
             m.d.sync += left.eq(left - 1)
         with m.If(~idle & self.waiting):
@@ -133,9 +133,12 @@ class Control(wiring.Component):
                 m.next = "LAYER"
             with state("LAYER"), m.If(self.layer_done):
                 with m.If(self.layer == self.layers - 1):
-                    m.d.sync += done.eq(1)
+                    # The first row is fetched while idle: a block may follow at once.
+                    m.d.sync += [done.eq(1), self.layer.eq(0)]
                     m.next = "IDLE"
                 with m.Else():
                     m.d.sync += self.layer.eq(self.layer + 1)
                     m.next = "FETCH_ROW"
+        with m.If(self.abort):  # also in the cycle in which the block ends
+            m.d.sync += [done.eq(0), refused.eq(0)]
         return m

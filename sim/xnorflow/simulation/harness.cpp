@@ -17,9 +17,6 @@
 #include "verilated_vcd_c.h"
 #endif
 
-// Verilator writes "__" in a port's name as "___05F".
-#define PORT(stream, part) stream##___05F##part
-
 namespace {
 
 constexpr uint64_t kNever = UINT64_MAX;
@@ -96,6 +93,7 @@ class Simulation {
         top_->rst = 1;
         for (uint64_t i = 0; i < cycles; ++i) tick();
         top_->rst = 0;
+        tick();  // the wrapper's register lets go of reset a cycle later
     }
 
     uint32_t read_register(uint32_t index) {
@@ -160,11 +158,11 @@ class Simulation {
 
   private:
     void idle() {
-        top_->PORT(config, valid) = 0;
-        top_->PORT(config, payload) = 0;
-        top_->PORT(pixels, valid) = 0;
-        top_->PORT(pixels, payload) = 0;
-        top_->PORT(results, ready) = 0;
+        top_->config_valid = 0;
+        top_->config_payload = 0;
+        top_->pixels_valid = 0;
+        top_->pixels_payload = 0;
+        top_->results_ready = 0;
     }
 
     // True if a new word may be offered now; a word already offered stays.
@@ -183,17 +181,17 @@ class Simulation {
                 pixel_valid = pixel_valid && may_offer(x.pixel_offered, pixel_stall_);
                 result_ready = result_ready && !random_.chance(result_stall_);
             }
-            top.PORT(config, valid) = config_valid;
-            if (config_valid) top.PORT(config, payload) = x.config[x.config_sent];
-            top.PORT(pixels, valid) = pixel_valid;
-            if (pixel_valid) top.PORT(pixels, payload) = x.pixels[x.pixels_sent];
-            top.PORT(results, ready) = result_ready;
+            top.config_valid = config_valid;
+            if (config_valid) top.config_payload = x.config[x.config_sent];
+            top.pixels_valid = pixel_valid;
+            if (pixel_valid) top.pixels_payload = x.pixels[x.pixels_sent];
+            top.results_ready = result_ready;
             top.clk = 0;
             top.eval();
-            const bool config_moves = config_valid && top.PORT(config, ready);
-            const bool pixel_moves = pixel_valid && top.PORT(pixels, ready);
-            const bool result_moves = result_ready && top.PORT(results, valid);
-            if (result_moves) take(x, top.PORT(results, payload));
+            const bool config_moves = config_valid && top.config_ready;
+            const bool pixel_moves = pixel_valid && top.pixels_ready;
+            const bool result_moves = result_ready && top.results_valid;
+            if (result_moves) take(x, top.results_payload);
             if (!plain) observe();
             top.clk = 1;
             top.eval();

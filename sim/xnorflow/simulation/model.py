@@ -14,12 +14,15 @@ from pathlib import Path
 from xnorflow.core.geometry import Geometry
 from xnorflow.simulation.cache import cached_folder
 from xnorflow.simulation.design import TOP, SimulatedDesign, load_design
+from xnorflow.simulation.ports import WRAPPER, ports_header, wrapper
 from xnorflow.simulation.toolchain import Toolchain, find_toolchain
 
 __all__ = ["SimulationModel", "build_design", "build_model"]
 
 PREFIX = "Vxnorflow"
 LIBRARY = "model.so"
+SLOW_MARK = "__Slow"
+"""Ends the name of a file whose code seldom runs."""
 HARNESS = Path(__file__).with_name("harness.cpp")
 
 VERILATOR_FLAGS = (
@@ -35,7 +38,7 @@ VERILATOR_FLAGS = (
     "-Wno-lint",
     "-Wno-style",
     "--output-split",
-    "30000",
+    "20000",
 )
 COMMON_FLAGS = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-w")
 """Hidden symbols: fewer indirect calls, and several models in one process never mix."""
@@ -84,9 +87,10 @@ def build_design(design: SimulatedDesign, *, trace: bool = False) -> SimulationM
     The model is cached under everything that decides it: Verilog, harness, flags, tools.
     """
     toolchain = find_toolchain()
-    header = _ports_header(design.geometry)
+    verilog = design.verilog + wrapper(design.geometry, TOP)
+    header = ports_header(design.geometry, PREFIX)
     facts = (
-        design.verilog,
+        verilog,
         header,
         HARNESS.read_text(),
         repr((VERILATOR_FLAGS, COMMON_FLAGS, FAST_FLAGS, SLOW_FLAGS, trace)),
@@ -95,7 +99,7 @@ def build_design(design: SimulatedDesign, *, trace: bool = False) -> SimulationM
 
     def build(folder: Path) -> None:
         (folder / "ports.h").write_text(header)
-        _build(folder, design.verilog, toolchain, trace)
+        _build(folder, verilog, toolchain, trace)
 
     folder = cached_folder(
         "model",
@@ -104,25 +108,6 @@ def build_design(design: SimulatedDesign, *, trace: bool = False) -> SimulationM
         message=f"Building the simulation of {design.geometry} (once)",
     )
     return SimulationModel(design.geometry, folder / LIBRARY, design.build_hash, trace)
-
-
-def _ports_header(geometry: Geometry) -> str:
-    """C++ access to the ports whose number depends on the geometry."""
-    visits = [
-        f"    visit({bank}, top.tap_{bank}___05Fenable, top.tap_{bank}___05Faddress, "
-        f"top.tap_{bank}___05Fdata);"
-        for bank in range(geometry.streams)
-    ]
-    return "\n".join(
-        [
-            "// Calls visit(bank, enable, address, data) for the tap of each activation bank.",
-            "template <class Visit>",
-            f"inline void visit_taps(const {PREFIX}& top, Visit visit) {{",
-            *visits,
-            "}",
-            "",
-        ]
-    )
 
 
 def _macros(trace: bool) -> list[str]:
@@ -147,18 +132,44 @@ def _build(folder: Path, verilog: str, toolchain: Toolchain, trace: bool) -> Non
     source.write_text(verilog)
     tracing = ["--trace-vcd"] if trace else []
     toolchain.verilate(
-        [*VERILATOR_FLAGS, *tracing, "--prefix", PREFIX, "--top-module", TOP,
+        [*VERILATOR_FLAGS, *tracing, "--prefix", PREFIX, "--top-module", WRAPPER,
          "--Mdir", str(work), str(source)]
     )  # fmt: skip
     include = [f"-I{work}", f"-I{folder}", f"-I{toolchain.root / 'include'}"]
-    sources = [*work.glob("*.cpp"), HARNESS]
-    objects = _compile(sources, work, [*include, *_macros(trace)], toolchain)
+    units = [*_units(work), HARNESS]
+    objects = _compile(units, work, [*include, *_macros(trace)], toolchain)
     runtime = _runtime(toolchain, trace)
     toolchain.run(
         [toolchain.compiler, "-shared", "-o", str(folder / LIBRARY),
          *map(str, objects), *map(str, sorted(runtime.glob("*.o"))), "-pthread"]
     )  # fmt: skip
     shutil.rmtree(work)
+
+
+def _units(work: Path) -> list[Path]:
+    """Verilator's output as few, equally large files: one fast and one slow a core.
+
+    Each file costs more than a second for Verilator's own headers.
+    """
+    sources = sorted(work.glob("*.cpp"), key=lambda path: path.stat().st_size, reverse=True)
+    units = []
+    for mark, wanted in (("", False), (SLOW_MARK, True)):
+        bins: list[list[Path]] = [[] for _ in range(_cores())]
+        sizes = [0] * len(bins)
+        for source in sources:
+            if source.stem.endswith(SLOW_MARK) is wanted:
+                smallest = sizes.index(min(sizes))
+                bins[smallest].append(source)
+                sizes[smallest] += source.stat().st_size
+        for index, members in enumerate(filter(None, bins)):
+            unit = work / f"unit_{index}{mark}.cc"
+            unit.write_text("".join(f'#include "{member.name}"\n' for member in members))
+            units.append(unit)
+    return units
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def _runtime(toolchain: Toolchain, trace: bool) -> Path:
@@ -181,10 +192,10 @@ def _runtime(toolchain: Toolchain, trace: bool) -> Path:
 def _compile(
     sources: list[Path], folder: Path, flags: list[str], toolchain: Toolchain
 ) -> list[Path]:
-    """Compile every source into ``folder``, on every core, the largest first."""
+    """Compile every source into ``folder``, on every core, in order."""
 
     def compile_one(source: Path) -> Path:
-        optimise = SLOW_FLAGS if source.stem.endswith("__Slow") else FAST_FLAGS
+        optimise = SLOW_FLAGS if source.stem.endswith(SLOW_MARK) else FAST_FLAGS
         target = folder / f"{source.stem}.o"
         toolchain.run(
             [toolchain.compiler, *COMMON_FLAGS, *optimise, *flags,
@@ -192,6 +203,5 @@ def _compile(
         )  # fmt: skip
         return target
 
-    ordered = sorted(sources, key=lambda path: path.stat().st_size, reverse=True)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(pool.map(compile_one, ordered))
+    with ThreadPoolExecutor(_cores()) as pool:
+        return list(pool.map(compile_one, sources))

@@ -40,22 +40,22 @@ def info(artifact: ArtifactArgument, as_json: JsonOption = False) -> None:
         return
     console = output()
     console.print(f"{network.name}: {path}, {path.stat().st_size:,} bytes", soft_wrap=True)
-    columns = ("layer", "kind", "in", "out", "kernel", "lanes", "weights", "XNORs")
+    columns = ("layer", "in", "out", "kernel", "pool", "lanes", "weights", "XNORs")
     console.print(table(columns, [_row(layer) for layer in network.layers]))
     console.print(f"image     {_size(network.image_shape)}, highest {network.input_lanes} bits")
     console.print(f"epilogue  {', '.join(op.kind for op in network.epilogue) or 'none'}")
     console.print(f"classes   {', '.join(network.classes) or 'not named'}")
     for key, value in loaded.provenance.items():
-        console.print(f"{key:<9} {_plain(value)}", soft_wrap=True, markup=False)
+        console.print(f"{_plain(key):<9} {_plain(value)}", soft_wrap=True)
     console.print(f"digest    {loaded.metadata()['digest']}", soft_wrap=True)
 
 
 def _plain(value: Any) -> str:
-    """A JSON value on one line; --json shows what lies deeper than one level."""
+    """A JSON value on one line, escaped where it does not print; --json shows what lies deeper."""
     if isinstance(value, dict):
         flat = {k: v for k, v in value.items() if not isinstance(v, dict | list)}
-        return ", ".join(f"{key} {_plain(item)}" for key, item in flat.items())
-    return value if isinstance(value, str) else json.dumps(value)
+        return ", ".join(f"{_plain(key)} {_plain(item)}" for key, item in flat.items())
+    return value if isinstance(value, str) and value.isprintable() else json.dumps(value)
 
 
 def _size(shape: tuple[int, ...]) -> str:
@@ -67,18 +67,15 @@ def _row(layer: LayerSpec) -> tuple[Any, ...]:
     if layer.stride > 1:
         kernel += f" /{layer.stride}"
     if any(layer.padding):
-        kernel += f" +{_size(layer.padding)}"
-    if layer.pool > 1:
-        kernel += f" pool {layer.pool}"
+        kernel += f" +{_size(tuple(dict.fromkeys(layer.padding)))}"
     weights = layer.out_channels * layer.reduction * layer.planes
-    lanes = f"{layer.in_lanes} to {layer.out_lanes or 'sums'}"
     return (
         layer.name,
-        layer.kind,
         _size(layer.in_shape),
         _size(layer.out_shape),
         kernel,
-        lanes,
+        layer.pool if layer.pool > 1 else "",
+        f"{layer.in_lanes} > {layer.out_lanes or 'raw'}",
         f"{weights:,}",
         f"{layer.xnors:,}",
     )

@@ -23,10 +23,10 @@ class Advance(Protocol):
 
 
 def output() -> Console:
-    """Standard output."""
+    """Standard output; text from files is shown as it is, never taken for markup."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, markup=False)
 
 
 def print_error(message: str) -> None:

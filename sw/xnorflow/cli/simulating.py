@@ -77,7 +77,7 @@ def _show(console: Console, report: Report, classes: tuple[str, ...]) -> None:
     ]
     console.print(f"\n{report.network} on the simulated array {report.geometry}\n", style="bold")
     for line in side_by_side(draw(report.test.images[chosen]), captions, console.width):
-        console.print(line, no_wrap=True, overflow="crop", markup=False)
+        console.print(line, no_wrap=True, overflow="crop")
 
 
 def _word(classes: tuple[str, ...], index: int) -> str:

@@ -26,7 +26,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str =
 
     made = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left")
     for index, column in enumerate(columns):
-        made.add_column(column, justify="right" if index else "left")
+        made.add_column(column, justify="right" if index else "left", overflow="fold")
     for row in rows:
         made.add_row(*(str(cell) for cell in row))
     return made

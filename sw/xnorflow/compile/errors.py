@@ -5,4 +5,4 @@ __all__ = ["CompileError"]
 
 
 class CompileError(ValueError):
-    """A network that this geometry cannot run; the message says what, by how much, and the way out."""
+    """A network that a geometry cannot run: the message says what, by how much, the way out."""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from xnorflow.compile.errors import CompileError
 from xnorflow.compile.layout import MapLayout
 from xnorflow.compile.plan import LayerPlan
@@ -20,7 +22,7 @@ def _layouts(network: NetworkSpec, geometry: Geometry, block: int) -> list[MapLa
 def _activation_words(layouts: list[MapLayout]) -> int:
     """Addresses that the largest two maps in a row need."""
     sizes = [layout.size for layout in layouts] + [0]
-    return max(a + b for a, b in zip(sizes, sizes[1:], strict=False))
+    return max(a + b for a, b in pairwise(sizes))
 
 
 def allocate(network: NetworkSpec, geometry: Geometry, max_block: int) -> tuple[LayerPlan, ...]:

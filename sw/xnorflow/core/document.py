@@ -6,6 +6,8 @@ python -m xnorflow.core.document > docs/device.md
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.program import Target, item_bits, row_fields
 from xnorflow.core.registers import REGISTERS, Command, DeviceError, Status
@@ -43,7 +45,7 @@ serve tests; leave them open in a design.
 """
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> str:
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     lines += [f"| {' | '.join(str(cell) for cell in row)} |" for row in rows]
     return "\n".join(lines) + "\n"

@@ -23,7 +23,7 @@ from xnorflow.driver.transport import RecordingTransport, Transport, open_transp
 
 __all__ = ["Accelerator"]
 
-ABORT_READS = 100
+ABORT_READS = 1000
 """Status reads, after an abort, until the device must be idle."""
 
 Progress = Callable[[int, int], None]

@@ -21,9 +21,7 @@ __all__ = ["DeviceInfo", "RegisterFile", "geometry_difference"]
 
 _ERROR_TEXT = {
     DeviceError.NONE: "no reason given",
-    DeviceError.BAD_PACKET: (
-        "a configuration packet with an unknown target, column or address, or one during a run"
-    ),
+    DeviceError.BAD_PACKET: "a configuration packet with an unknown target, column or address",
     DeviceError.NO_PROGRAM: "a run without a program, or with 0 images or too many",
 }
 _BYTES = {
@@ -37,6 +35,7 @@ _DEPTHS = (
     "threshold_depth",
     "layer_depth",
     "scale_depth",
+    "pool_depth",
 )
 
 

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 __all__ = ["FRACTION_BITS", "Binarizer", "ResidualBinarizer", "Sign", "sign", "unrounded_alphas"]
 
 FRACTION_BITS = 6
-"""Fixed point of alpha: multiples of 2^-6. BatchNorm keeps alpha_1 near 0.8, so about 6 bits."""
+"""Fixed point of alpha: multiples of 2^-6. Behind a BatchNorm alpha_1 is 0.5 to 3: 6 to 8 bits."""
 
 MAX_SCALE = 255
-"""Largest integer that a fixed-point alpha may become: 8 bits."""
+"""Largest integer that a fixed-point alpha may become, 8 bits; a larger alpha is cut."""
 
 
 def _signs(x: Tensor) -> Tensor:

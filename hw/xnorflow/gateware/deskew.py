@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Codes of one position leave the hops one after another; here they meet."""
+
+from amaranth import Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from xnorflow.core.geometry import Geometry
+from xnorflow.gateware.layouts import code_layout
+
+__all__ = ["Deskew"]
+
+
+class Deskew(wiring.Component):
+    """Delays hop h's codes by ``hops - 1 - h`` cycles, so that a position's codes meet.
+
+    Members
+    -------
+    codes, valids : In
+        Codes as the feet give them.
+    o, o_valid : Out
+        All columns' codes of one position.
+    """
+
+    def __init__(self, geometry: Geometry) -> None:
+        self.geometry = geometry
+        codes = data.ArrayLayout(code_layout(geometry), geometry.columns)
+        super().__init__(
+            {
+                "codes": In(codes),
+                "valids": In(geometry.columns),
+                "o": Out(codes),
+                "o_valid": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        geometry = self.geometry
+        for column in range(geometry.columns):
+            code = self.codes[column]
+            for step in range(geometry.hops - 1 - column // geometry.columns_per_hop):
+                later = Signal(code_layout(geometry), name=f"code_{column}_{step}")
+                m.d.sync += later.eq(code)
+                code = later
+            m.d.comb += self.o[column].eq(code)
+        m.d.comb += self.o_valid.eq(self.valids[geometry.columns - 1])
+        return m

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loader: configuration packets to writes, bad packets to one error that stays."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.gateware.helpers import SHAPES, SURPLUS_CYCLES, Source, geometry_of, trace
+
+from xnorflow.core.geometry import Geometry
+from xnorflow.core.program import Target, item_bits, packet
+from xnorflow.gateware.loader import Loader
+
+OUTPUTS = ("words.ready", "write", "item", "target", "address", "bus", "error")
+
+
+def depth(geometry: Geometry, target: Target) -> int:
+    """Items that a target holds."""
+    return {
+        Target.LAYER: geometry.layer_depth,
+        Target.SCALE: geometry.scale_depth,
+        Target.WEIGHT: geometry.weight_depth,
+        Target.THRESHOLD: geometry.threshold_depth << geometry.max_lanes,
+        Target.CONTROL: 2,
+    }[target]
+
+
+def random_packets(
+    geometry: Geometry, rng: np.random.Generator, count: int
+) -> tuple[list[int], list[tuple[int, int, int, int]]]:
+    """Words of packets to every target, and the writes (target, column, address, item) in them."""
+    words: list[int] = []
+    writes = []
+    for _ in range(count):
+        target = Target(int(rng.integers(1, 6)))
+        most = depth(geometry, target)
+        address = int(rng.integers(most))
+        items = [
+            int.from_bytes(rng.bytes(64), "little") % (1 << item_bits(geometry, target))
+            for _ in range(min(int(rng.integers(1, 5)), most - address))
+        ]
+        column = int(rng.integers(geometry.columns))
+        words += packet(geometry, target, items, column=column, address=address).tolist()
+        writes += [(target, column, address + at, item) for at, item in enumerate(items)]
+    return words, writes
+
+
+def sending(
+    source: Source, rng: np.random.Generator, disabled: float
+) -> Generator[dict[str, Any], dict[str, Any], None]:
+    """Send everything while ``enable`` comes and goes, then watch."""
+    while not source.empty:
+        enable = int(rng.random() >= disabled)
+        seen = yield {"enable": enable, **source.offer("words")}
+        assert seen["words.ready"] == enable
+        source.settle(seen["words.ready"])
+    for _ in range(SURPLUS_CYCLES):
+        yield {"words.valid": 0, "enable": 1}
+
+
+def writes_of(geometry: Geometry, seen: list[dict[str, Any]]) -> list[tuple[int, int, int, int]]:
+    """Writes as the bus shows them; the direct outputs must have shown them a cycle before."""
+    found = []
+    for before, out in pairwise(seen):
+        bus = out["bus"]
+        assert bus["valid"] == before["write"]
+        if bus["valid"]:
+            target = Target(bus["target"])
+            mask = (1 << item_bits(geometry, target)) - 1
+            assert (before["target"], before["address"]) == (bus["target"], bus["address"])
+            narrow = target in (Target.SCALE, Target.WEIGHT, Target.THRESHOLD)
+            if narrow:  # what travels on the bus to the columns
+                assert bus["data"] & mask == before["item"] & mask
+            found.append((target, bus["column"], bus["address"], before["item"] & mask))
+    return found
+
+
+@pytest.mark.parametrize(("idle", "disabled"), [(0.0, 0.0), (0.5, 0.3)])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_writes_every_item_once(shape: str, idle: float, disabled: float) -> None:
+    geometry = geometry_of(shape)
+    rng = np.random.default_rng(120)
+    words, writes = random_packets(geometry, rng, 40)
+    source = Source(words, rng, idle)
+    seen = trace(Loader(geometry), sending(source, rng, disabled), *OUTPUTS)
+    assert writes_of(geometry, seen) == writes
+    assert not any(out["error"] for out in seen)
+
+
+def bad_packets(geometry: Geometry) -> dict[str, list[int]]:
+    """One word list for each way to be wrong."""
+
+    def header(target: int, column: int, count: int, address: int) -> list[int]:
+        return [target << 28 | column << 20 | count, address]
+
+    bad = {f"target {target}": header(target, 0, 1, 0) for target in (0, *range(6, 16))}
+    for target in Target:
+        most = depth(geometry, target)
+        bad[f"{target.name} without items"] = header(target, 0, 0, 0)
+        bad[f"{target.name} past its end"] = header(target, 0, 2, most - 1)
+        bad[f"{target.name} beyond its end"] = header(target, 0, 1, most)
+        bad[f"{target.name} far beyond"] = header(target, 0, 1, 0xFFFFFFFF)
+        bad[f"{target.name} too many"] = header(target, 0, 0xFFFFF, 0)
+    for target in (Target.WEIGHT, Target.THRESHOLD):
+        bad[f"{target.name} of a column too far"] = header(target, geometry.columns, 1, 0)
+        bad[f"{target.name} of the last column there could be"] = header(target, 255, 1, 0)
+    return bad
+
+
+@pytest.mark.parametrize("shape", ["2x1x2x8", "3x1x12x8"])
+def test_a_bad_packet_stops_everything_until_reset(shape: str) -> None:
+    geometry = geometry_of(shape)
+    good = packet(geometry, Target.SCALE, [17, 18], address=3).tolist()
+    written = [(Target.SCALE, 0, 3, 17), (Target.SCALE, 0, 4, 18)]
+    foreign = [Target.CONTROL << 28 | 1] * 20
+    stimulus: list[dict[str, Any]] = []
+    spans = {}  # of the error, by the packet that made it
+    for name, words in bad_packets(geometry).items():
+        start = len(stimulus) + len(good) + len(words)
+        spans[name] = range(start, start + len(good) + len(foreign) + 1)
+        sent = [*good, *words, *good, *foreign]
+        stimulus += [{"enable": 1, "rst": 0, "words.valid": 1, "words.payload": w} for w in sent]
+        stimulus += [{"words.valid": 0, "rst": 1}, {"rst": 0}]
+    stimulus += [{"words.valid": 0}] * SURPLUS_CYCLES
+    seen = trace(Loader(geometry), stimulus, *OUTPUTS)
+    cause = {cycle: name for name, span in spans.items() for cycle in span}
+    for cycle, out in enumerate(seen):
+        assert out["error"] == (cycle in cause), cause.get(cycle, f"cycle {cycle}")
+        assert out["words.ready"]  # what follows is dropped, not held up
+    assert writes_of(geometry, seen) == written * len(spans)
+
+
+def test_the_column_does_not_matter_where_there_are_none() -> None:
+    geometry = geometry_of("2x1x2x8")
+    words = packet(geometry, Target.SCALE, [5], column=200).tolist()
+    rng = np.random.default_rng(0)
+    seen = trace(Loader(geometry), sending(Source(words, rng, 0.0), rng, 0.0), *OUTPUTS)
+    assert writes_of(geometry, seen) == [(Target.SCALE, 200, 0, 5)]
+
+
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_reset_in_mid_packet(cut: int) -> None:
+    """What is left of a packet is forgotten; the next word begins a new one."""
+    geometry = geometry_of("3x3x4x16", activation_depth=1024)
+    item = (1 << item_bits(geometry, Target.LAYER)) - 1
+    broken = packet(geometry, Target.LAYER, [item], address=2).tolist()[:cut]
+    whole = packet(geometry, Target.LAYER, [item // 3], address=1).tolist()
+    assert len(whole) > cut
+    stimulus: list[dict[str, Any]] = [
+        {"enable": 1, "words.valid": 0},
+        *({"words.valid": 1, "words.payload": word} for word in broken),
+        {"words.valid": 0, "rst": 1},
+        *({"rst": 0, "words.valid": 1, "words.payload": word} for word in whole),
+        *[{"words.valid": 0}] * SURPLUS_CYCLES,
+    ]
+    seen = trace(Loader(geometry), stimulus, *OUTPUTS)
+    assert writes_of(geometry, seen) == [(Target.LAYER, 0, 1, item // 3)]
+    assert not any(out["error"] for out in seen)
