@@ -261,7 +261,7 @@ def test_batches_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> No
         (np.zeros((1, 2, 2, 1), np.float32), TypeError, "uint8, not float32"),
         ([[0]], TypeError, "uint8, not list"),
         (np.zeros((1, 2, 3, 1), np.uint8), ValueError, r"\(N >= 1, 2, 2, 1\), not \(1, 2, 3, 1\)"),
-        (np.zeros((2, 2, 1), np.uint8), ValueError, "shape"),
+        (np.zeros((2, 2, 1), np.uint8), ValueError, r"takes images .* not \(2, 2, 1\)"),
         (np.zeros((0, 2, 2, 1), np.uint8), ValueError, "N >= 1"),
     ],
 )

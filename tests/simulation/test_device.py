@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+from tests.simulation import mock
 
 from xnorflow.core.registers import MAGIC, REGISTERS, Command, Status
 from xnorflow.simulation.device import TAP_DTYPE, SimulatedDevice, Stalls
@@ -32,7 +33,7 @@ def read(device, name):
     return device.read_register(REGISTERS[name].index)
 
 
-def images_of(mock, seed, count):
+def images_of(seed, count):
     shape = (count, *mock.network().image_shape)
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
@@ -48,9 +49,9 @@ def test_registers_read_write_and_reset(device):
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_block_gives_the_expected_words(mock, device, count):
+def test_block_gives_the_expected_words(device, count):
     program = mock.MockProgram()
-    images = images_of(mock, count, count)
+    images = images_of(count, count)
     moved = run(device, program, images)
     assert moved.complete
     assert moved.pixels == images.size
@@ -62,7 +63,7 @@ def test_block_gives_the_expected_words(mock, device, count):
     assert read(device, "wait_cycles") == 0
 
 
-def test_negative_results_keep_their_sign(mock, device):
+def test_negative_results_keep_their_sign(device):
     program = mock.MockProgram(offset=-(2**31))
     images = np.zeros((1, *program.network.image_shape), np.uint8)
     assert run(device, program, images).results.tolist() == [-(2**31)] * program.classes
@@ -73,9 +74,9 @@ def test_negative_results_keep_their_sign(mock, device):
     "rates", [(0.5, 0.0, 0.0), (0.0, 0.5, 0.0), (0.0, 0.0, 0.5), (0.9, 0.9, 0.9)]
 )
 @pytest.mark.parametrize("fault", [0, 6])
-def test_stalls_change_time_but_no_word(mock, model, seed, rates, fault):
+def test_stalls_change_time_but_no_word(model, seed, rates, fault):
     program = mock.MockProgram(fault=fault)
-    images = images_of(mock, seed, 4)
+    images = images_of(seed, 4)
     plain = SimulatedDevice(model)
     device = SimulatedDevice(model, stalls=Stalls(seed, *rates))
     free, stalled = (run(each, program, images) for each in (plain, device))
@@ -88,9 +89,9 @@ def test_stalls_change_time_but_no_word(mock, model, seed, rates, fault):
     assert run(again, program, images).cycles == stalled.cycles
 
 
-def test_chunks_do_not_change_what_happens(mock, model, monkeypatch):
+def test_chunks_do_not_change_what_happens(model, monkeypatch):
     program = mock.MockProgram(fault=6, work_cycles=500)
-    images = images_of(mock, 5, 4)
+    images = images_of(5, 4)
     stalls = Stalls(5, pixels=0.5, results=0.5)
     whole = run(SimulatedDevice(model, stalls=stalls), program, images)
     monkeypatch.setattr("xnorflow.simulation.device.CHUNK_CYCLES", 1)
@@ -102,37 +103,37 @@ def test_chunks_do_not_change_what_happens(mock, model, monkeypatch):
     assert read(device, "error") == 0
 
 
-def test_a_word_taken_back_is_noticed(mock, device):
+def test_a_word_taken_back_is_noticed(device):
     """The mock's watch works: an exchange given up while a pixel waits takes it back."""
     program = mock.MockProgram(fault=1)
-    images = images_of(mock, 1, 1)
+    images = images_of(1, 1)
     assert not run(device, program, images, max_cycles=10).complete
     device.read_register(0)
     device.read_register(0)
     assert read(device, "error") == 77
 
 
-def test_max_cycles_ends_an_exchange(mock, device):
-    moved = run(device, mock.MockProgram(fault=2), images_of(mock, 1, 1), max_cycles=321)
+def test_max_cycles_ends_an_exchange(device):
+    moved = run(device, mock.MockProgram(fault=2), images_of(1, 1), max_cycles=321)
     assert (moved.complete, moved.cycles, moved.results.size) == (False, 321, 0)
     assert moved.pixels == 6
 
 
-def test_keep_going_ends_an_exchange(mock, device):
-    moved = run(device, mock.MockProgram(fault=2), images_of(mock, 1, 1), keep_going=lambda: False)
+def test_keep_going_ends_an_exchange(device):
+    moved = run(device, mock.MockProgram(fault=2), images_of(1, 1), keep_going=lambda: False)
     assert not moved.complete
     assert moved.cycles < LIMIT
 
 
 @pytest.mark.parametrize(("fault", "first_last", "taken"), [(3, None, 5), (4, 0, 1)])
-def test_a_wrong_frame_ends_an_exchange(mock, device, fault, first_last, taken):
-    moved = run(device, mock.MockProgram(fault=fault), images_of(mock, 1, 1))
+def test_a_wrong_frame_ends_an_exchange(device, fault, first_last, taken):
+    moved = run(device, mock.MockProgram(fault=fault), images_of(1, 1))
     assert (moved.complete, moved.first_last, moved.results.size) == (False, first_last, taken)
 
 
-def test_reset_in_mid_block(mock, device):
+def test_reset_in_mid_block(device):
     program = mock.MockProgram()
-    images = images_of(mock, 9, 3)
+    images = images_of(9, 3)
     start(device, program, images)
     device.exchange(pixels=images.reshape(-1)[:7], max_cycles=7)
     device.reset()
@@ -140,9 +141,9 @@ def test_reset_in_mid_block(mock, device):
     assert run(device, program, images).complete
 
 
-def test_record_holds_every_write_in_order(mock, device):
+def test_record_holds_every_write_in_order(device):
     program = mock.MockProgram()
-    images = images_of(mock, 4, 3)
+    images = images_of(4, 3)
     device.start_recording()
     run(device, program, images)
     record = device.take_record()
@@ -156,9 +157,9 @@ def test_record_holds_every_write_in_order(mock, device):
     assert device.take_record().size == 0  # taking a record ends it
 
 
-def test_devices_of_one_model_are_independent(mock, model):
+def test_devices_of_one_model_are_independent(model):
     one, two = SimulatedDevice(model), SimulatedDevice(model)
-    images = images_of(mock, 1, 2)
+    images = images_of(1, 2)
     start(one, mock.MockProgram(offset=1), images)
     assert run(two, mock.MockProgram(offset=2), images).complete
     moved = one.exchange(pixels=images.reshape(-1), n_results=10, max_cycles=LIMIT)

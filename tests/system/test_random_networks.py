@@ -17,8 +17,10 @@ from xnorflow.driver.accelerator import Accelerator
 from xnorflow.golden.model import GoldenNetwork
 
 # Streams 2..4, taps 1..3; columns that divide the word, that it divides, and neither.
-GEOMETRIES = ["2x1x2x8", "3x3x8x32", "2x2x3x8", "4x1x12x8"]
-MORE_GEOMETRIES = ["3x3x12x8", "2x3x4x64", "8x2x5x16"]
+# Few accumulators: then a block's images run in several groups.
+SMALL = "accumulator_depth=200,weight_depth=32768"
+GEOMETRIES = [f"2x1x2x8,{SMALL}", "3x3x8x32", f"2x2x3x8,{SMALL}", f"4x1x12x8,{SMALL}"]
+MORE_GEOMETRIES = [f"3x3x12x8,{SMALL}", "2x3x4x64", "8x2x5x16"]
 
 Devices = Callable[[str], Accelerator]
 

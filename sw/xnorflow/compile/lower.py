@@ -32,7 +32,7 @@ def layer_row(plan: LayerPlan, bases: Bases) -> dict[str, int]:
     lines, columns, words = plan.passes_shape
     outputs = plan.map_shape[1]
     padding_y, padding_x = spec.padding
-    addresses = 1 << (geometry.activation_depth - 1).bit_length()
+    addresses = 1 << (geometry.activation_depth - 1).bit_length()  # address arithmetic wraps here
     border = spec.border or 0
     # Flat: beats beyond one an image; the sequencer keeps the shortest segment itself.
     extra = plan.result_cycles - 1
@@ -55,10 +55,10 @@ def layer_row(plan: LayerPlan, bases: Bases) -> dict[str, int]:
         "word_last": source.words - 1,
         "tail": source.tail,
         "lane_last": spec.in_lanes - 1,
-        "lane_stride": source.lane_stride,
-        "word_stride": source.word_stride,
-        "line_stride": source.line_stride,
-        "image_stride": source.image_stride,
+        "lane_stride": source.lane_stride % addresses,
+        "word_stride": source.word_stride % addresses,
+        "line_stride": source.line_stride % addresses,
+        "image_stride": source.image_stride % addresses,
         "stride": plan.stride,
         "step_line": plan.stride // streams * source.line_stride % addresses,
         "step_row": plan.stride % streams,
@@ -86,7 +86,7 @@ def layer_row(plan: LayerPlan, bases: Bases) -> dict[str, int]:
         "out_column_last": target.shape[1] - 1,
         "out_word_last": target.words - 1,
         "out_lane_last": max(spec.out_lanes - 1, 0),
-        "out_lane_stride": target.lane_stride,
+        "out_lane_stride": target.lane_stride % addresses,
         "out_word_stride": target.word_stride % addresses,
         "out_line_stride": target.line_stride % addresses,
         "out_image_stride": target.image_stride % addresses,

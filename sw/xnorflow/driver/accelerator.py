@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from xnorflow.core.epilogue import apply_epilogue
 from xnorflow.core.geometry import Geometry
+from xnorflow.core.images import check_images
 from xnorflow.core.registers import Command, Status
 from xnorflow.driver.block import Block, run_block
 from xnorflow.driver.errors import DeviceMismatch, DeviceTimeout, NoProgram
@@ -119,8 +120,9 @@ class Accelerator:
                 f"{self.geometry} ({geometry_difference(program.geometry, self.geometry)}); "
                 "compile it for the device's geometry"
             )
-        self.program = program
+        self.program = None
         self._send_program(program)
+        self.program = program
         return program
 
     def _send_program(self, program: DeviceProgram) -> None:
@@ -191,7 +193,7 @@ class Accelerator:
         if self.program is None:
             raise NoProgram("No program is loaded; call load() with an artifact first")
         program = self.program
-        _check_images(images, program)
+        check_images(images, program.network)
         if record and not isinstance(self.transport, RecordingTransport):
             raise ValueError(
                 f"{self.info.name} cannot record its layers' codes; use the device 'sim'"
@@ -256,17 +258,3 @@ class Accelerator:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _check_images(images: Any, program: DeviceProgram) -> None:
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
-        kind = f"{images.dtype} array" if isinstance(images, np.ndarray) else type(images).__name__
-        raise TypeError(f"Images must be a numpy array of uint8, not {kind}")
-    height, width, channels = program.network.image_shape
-    if images.ndim != 4 or images.shape[1:] != program.network.image_shape:
-        raise ValueError(
-            f"Network {program.network.name!r} takes images (N, {height}, {width}, {channels}), "
-            f"not {images.shape}"
-        )
-    if not len(images):
-        raise ValueError("There are no images to infer")

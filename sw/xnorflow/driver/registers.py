@@ -28,15 +28,7 @@ _BYTES = {
     "shape": ("streams", "taps", "columns", "word_width"),
     "widths": ("max_lanes", "accumulator_width", "scale_width"),
 }
-_DEPTHS = (
-    "activation_depth",
-    "weight_depth",
-    "accumulator_depth",
-    "threshold_depth",
-    "layer_depth",
-    "scale_depth",
-    "pool_depth",
-)
+_DEPTHS = tuple(name for name in REGISTERS if name.endswith("_depth"))
 
 
 def geometry_difference(ours: Geometry, theirs: Geometry) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +18,11 @@ from torch.nn import functional as F
 
 from xnorflow.core.artifact import Artifact
 from xnorflow.core.epilogue import apply_epilogue
-from xnorflow.core.network import LayerSpec, Shape
+from xnorflow.core.images import check_images
+from xnorflow.core.network import LayerSpec
 from xnorflow.core.packing import lane_values, pixel_codes
 
-__all__ = ["INPUT", "GoldenNetwork", "GoldenResult", "check_images"]
+__all__ = ["INPUT", "GoldenNetwork", "GoldenResult"]
 
 INPUT = "input"
 """Key of the pixel codes in :attr:`GoldenResult.codes`."""
@@ -52,24 +52,6 @@ class GoldenResult:
     codes: dict[str, npt.NDArray[np.uint8]]
     accumulators: npt.NDArray[np.int64]
     logits: npt.NDArray[np.float32]
-
-
-def check_images(images: Any, shape: Shape) -> None:
-    """Raise unless ``images`` is a uint8 array of (N >= 1, *shape).
-
-    Raises
-    ------
-    TypeError
-        If it is not a numpy array of uint8.
-    ValueError
-        If it has another shape, or no image at all.
-    """
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
-        kind = images.dtype if isinstance(images, np.ndarray) else type(images).__name__
-        raise TypeError(f"images must be a numpy array of uint8, not {kind}")
-    if images.ndim != 4 or images.shape[1:] != shape or len(images) == 0:
-        expected = ", ".join(str(size) for size in shape)
-        raise ValueError(f"images must have the shape (N >= 1, {expected}), not {images.shape}")
 
 
 class GoldenLayer(nn.Module):
@@ -207,7 +189,7 @@ class GoldenNetwork(nn.Module):
         self, images: npt.NDArray[np.uint8]
     ) -> Iterator[tuple[dict[str, npt.NDArray[np.uint8]], npt.NDArray[np.int64]]]:
         """Codes by name and last accumulators, all (n, h, w, c), batch by batch."""
-        check_images(images, self.network.image_shape)
+        check_images(images, self.network)
         size = self._batch_size()
         for start in range(0, len(images), size):
             yield self._run(images[start : start + size])

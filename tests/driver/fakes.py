@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device in plain Python behind the driver's transport interface, and a program for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xnorflow.core.builder import NetworkBuilder
+from xnorflow.core.epilogue import Affine
+from xnorflow.core.geometry import Geometry
+from xnorflow.core.network import NetworkSpec
+from xnorflow.core.registers import INTERFACE_VERSION, MAGIC, REGISTERS, Command, Status
+
+GEOMETRY = Geometry.parse("3x2x12x16,activation_depth=2048,pool_depth=32,scale_width=12")
+PIXELS, CLASSES = 6, 3
+
+
+def _network() -> NetworkSpec:
+    builder = NetworkBuilder("fake", image_shape=(2, 3, 1), flatten=True)
+    builder.fc(np.ones((CLASSES, PIXELS), np.int8), name="sum")
+    arrays = {"scale": np.full(CLASSES, 0.5), "bias": np.arange(CLASSES)}
+    return builder.build(epilogue=((Affine(), arrays),)).network
+
+
+@dataclass
+class FakeProgram:
+    """Result j of an image is the sum of its pixels plus j."""
+
+    geometry: Geometry = GEOMETRY
+    network: NetworkSpec = field(default_factory=_network)
+    block: int = 2
+    config: npt.NDArray[np.uint32] = field(default_factory=lambda: np.arange(4, dtype=np.uint32))
+    epilogue: dict[str, npt.NDArray[np.float32]] = field(
+        default_factory=lambda: {
+            "epilogue.0.scale": np.full(CLASSES, 0.5, np.float32),
+            "epilogue.0.bias": np.arange(CLASSES, dtype=np.float32),
+        }
+    )
+
+    def block_cycles(self, n: int) -> int:
+        return 100 * n
+
+    def results_count(self, n: int) -> int:
+        return n * CLASSES
+
+    def unpack_results(self, words: npt.NDArray[np.int32], n: int) -> npt.NDArray[np.int64]:
+        return words.astype(np.int64).reshape(n, 1, 1, CLASSES)
+
+    def layer_codes(self, tap: npt.NDArray[Any], n: int) -> dict[str, npt.NDArray[np.uint8]]:
+        return {}
+
+    def useful_xnors(self, n: int) -> int:
+        return 1000 * n
+
+
+class FakeDevice:
+    """A transport whose device answers at once; it cannot record."""
+
+    name = "fake device"
+    expected_build_hash: int | None = None
+
+    def __init__(self, geometry: Geometry = GEOMETRY) -> None:
+        g = geometry
+        self.values: dict[str, int] = dict.fromkeys(REGISTERS, 0)
+        self.values |= {name: getattr(g, name) for name in REGISTERS if name.endswith("_depth")}
+        self.values |= {
+            "magic": MAGIC,
+            "version": INTERFACE_VERSION,
+            "build_hash": 0x1234,
+            "shape": g.streams | g.taps << 8 | g.columns << 16 | g.word_width << 24,
+            "widths": g.max_lanes | g.accumulator_width << 8 | g.scale_width << 16,
+        }
+        self.log: list[str] = []
+        self.closed = 0
+        self.stuck = False
+        """An abort does not end a block."""
+
+    def read_register(self, index: int) -> int:
+        return next(self.values[r.name] for r in REGISTERS.values() if r.index == index)
+
+    def write_register(self, index: int, value: int) -> None:
+        name = next(r.name for r in REGISTERS.values() if r.index == index)
+        self.log.append(f"{name}={value}")
+        if name != "command":
+            self.values[name] = value
+        elif value == Command.ABORT and not self.stuck:
+            self.values["status"] = 0
+        elif value == Command.RUN:
+            self.values["status"] = Status.BUSY
+
+    def send_config(self, words: npt.NDArray[np.uint32]) -> None:
+        self.log.append(f"config {words.tolist()}")
+
+    def exchange(
+        self,
+        pixels: npt.NDArray[np.uint8],
+        n_results: int,
+        timeout: float | None = None,
+        *,
+        expected_cycles: int | None = None,
+    ) -> npt.NDArray[np.int32]:
+        self.log.append(f"exchange {pixels.size} {n_results} {timeout} {expected_cycles}")
+        sums = pixels.reshape(-1, PIXELS).astype(np.int32).sum(axis=1)
+        self.values |= {"status": Status.DONE, "cycles": 90 * len(sums), "wait_cycles": 7}
+        return (sums[:, None] + np.arange(CLASSES, dtype=np.int32)).reshape(-1)
+
+    def close(self) -> None:
+        self.closed += 1
