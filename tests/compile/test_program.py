@@ -8,10 +8,11 @@ import re
 import numpy as np
 import pytest
 
-from xnorflow.compile.layout import TAP_DTYPE, MapLayout
+from xnorflow.compile.layout import MapLayout
 from xnorflow.compile.program import CompileError, compile_network
 from xnorflow.core.builder import NetworkBuilder
 from xnorflow.core.geometry import Geometry
+from xnorflow.core.tap import TAP_DTYPE
 
 SMALL = "2x2x4x8"
 

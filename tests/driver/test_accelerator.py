@@ -71,7 +71,11 @@ def test_images_need_not_be_contiguous(device):
     [
         (images(2).astype(np.float32), TypeError, "uint8, not float32 array"),
         (images(2).tolist(), TypeError, "uint8, not list"),
-        (images(2)[..., 0], ValueError, r"'fake' takes images \(N, 2, 3, 1\), not \(2, 2, 3\)"),
+        (
+            images(2)[..., 0],
+            ValueError,
+            r"'fake' takes images \(N >= 1, 2, 3, 1\), not \(2, 2, 3\)",
+        ),
         (images(2)[0], ValueError, r"takes images \(N >= 1, 2, 3, 1\), not \(2, 3, 1\)"),
         (images(2).reshape(2, 3, 2, 1), ValueError, r"not \(2, 3, 2, 1\)"),
         (images(0), ValueError, r"N >= 1.*not \(0, 2, 3, 1\)"),

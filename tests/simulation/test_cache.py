@@ -48,6 +48,16 @@ def test_a_failed_make_leaves_nothing():
     assert cached_folder("kind", "key", write).is_dir()
 
 
+def test_what_a_killed_process_left_goes():
+    left = cache_dir() / "kind" / "key.abc.part"
+    left.mkdir(parents=True)
+    other = cache_dir() / "kind" / "other.abc.part"
+    other.mkdir()
+    cached_folder("kind", "key", write)
+    assert not left.exists()
+    assert other.exists()  # perhaps at work
+
+
 def test_the_oldest_entries_go(monkeypatch):
     monkeypatch.setattr(cache, "KEPT", 2)
     for key in ("a", "b"):

@@ -6,7 +6,8 @@ import pytest
 from tests.simulation import mock
 
 from xnorflow.core.registers import MAGIC, REGISTERS, Command, Status
-from xnorflow.simulation.device import TAP_DTYPE, SimulatedDevice, Stalls
+from xnorflow.core.tap import TAP_DTYPE
+from xnorflow.simulation.device import SimulatedDevice, Stalls
 
 LIMIT = 100_000
 
@@ -179,3 +180,9 @@ def test_a_closed_device_says_so(model):
 def test_stalls_need_a_probability(rate):
     with pytest.raises(ValueError, match="pixels must be a probability"):
         Stalls(1, pixels=rate)
+
+
+def test_what_has_no_initial_value_holds_the_same_garbage_every_time(model):
+    """The mock never resets its register ``images``, nor gives it a value."""
+    values = [read(SimulatedDevice(model), "images") for _ in range(2)]
+    assert values[0] == values[1] != 0

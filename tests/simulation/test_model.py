@@ -59,8 +59,9 @@ def test_a_changed_source_is_emitted_again(tmp_path, monkeypatch):
 _WARM = """
 import sys
 from xnorflow.driver.accelerator import Accelerator
-with Accelerator.open("sim", geometry="2x1x2x8") as device:
-    assert str(device.geometry) == "2x1x2x8"
+geometry = "2x1x2x8,accumulator_depth=200,weight_depth=32768"
+with Accelerator.open("sim", geometry=geometry) as device:
+    assert device.geometry.columns == 2
 heavy = {"torch", "amaranth", "filelock", "rich", "xnorflow.gateware.verilog"} & set(sys.modules)
 print(sorted(heavy))
 """

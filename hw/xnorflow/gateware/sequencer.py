@@ -76,7 +76,8 @@ class Sequencer(wiring.Component):
         running = Signal()
         loading = Signal()
         reading = Signal()
-        ending = Signal()  # the layer's last tile was streamed; only its read-out is left
+        ragged = Signal()  # the tile that was streamed is the last of its group of images
+        ending = Signal()  # and the layer's last; only its read-out is left
         move = Signal()  # this cycle's segment enters the output stage
         m.d.comb += loops.step.eq(move & ~loading & ~reading)
         with m.If(move & reading):
@@ -88,7 +89,7 @@ class Sequencer(wiring.Component):
         with m.If(loops.wrap.lane):
             m.d.sync += loading.eq(1)
         with m.If(loops.wrap.plane):
-            m.d.sync += reading.eq(row.raw)
+            m.d.sync += [reading.eq(row.raw), ragged.eq(loops.last.tile)]
         with m.If(loops.wrap.group):
             m.d.sync += ending.eq(1)
             with m.If(~row.raw):
@@ -103,7 +104,7 @@ class Sequencer(wiring.Component):
             segment.load.eq(loading & ~reading),
             segment.read.eq(reading),
             segment.end.eq(ending),
-            segment.channels.eq(Mux(ending, row.channels_tail, self.geometry.columns)),
+            segment.channels.eq(Mux(ragged, row.channels_tail, self.geometry.columns)),
         ]
 
         # Output stage: the lane scale joins.

@@ -100,7 +100,7 @@ def convert(component: wiring.Component, name: str) -> str:
         text = rtlil.convert(component, name=name, emit_src=False)
     script = (
         f"read_rtlil <<rtlil\n{text}\nrtlil",
-        "proc -nomux -norom",
+        "proc -nomux -norom -noopt",  # the optimiser would split the popcount's masks into bits
         "memory_collect",
         "write_verilog -norename -noattr",
     )

@@ -42,23 +42,32 @@ def cached_folder(
     """
     folder = cache_dir() / kind / key
     if folder.is_dir():
-        os.utime(folder)
+        with contextlib.suppress(OSError):  # a cache that is only read is good enough
+            os.utime(folder)
         return folder
     # Imported here: a warm start needs no lock.
     from filelock import FileLock
 
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(
-            f"Cannot write the cache {folder.parent} ({error}); set {CACHE_VARIABLE} to a folder "
-            "that you may write"
-        ) from error
+    _require_writable(folder.parent)
     with _status(message), FileLock(folder.parent / f"{key}.lock"):
         if not folder.is_dir():
             _fill(folder, make)
             _prune(folder.parent)
     return folder
+
+
+def _require_writable(parent: Path) -> None:
+    reason = "permission denied"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        if os.access(parent, os.W_OK):
+            return
+    except OSError as error:
+        reason = str(error)
+    raise OSError(
+        f"Cannot write the cache {parent} ({reason}); set {CACHE_VARIABLE} to a folder that you "
+        "may write"
+    )
 
 
 @contextlib.contextmanager
@@ -73,6 +82,8 @@ def _status(message: str | None) -> Iterator[None]:
 
 
 def _fill(folder: Path, make: Callable[[Path], None]) -> None:
+    for left in folder.parent.glob(f"{folder.name}.*.part"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent))
     try:
         make(part)
@@ -82,7 +93,7 @@ def _fill(folder: Path, make: Callable[[Path], None]) -> None:
 
 
 def _prune(parent: Path) -> None:
-    """Drop the entries beyond ``KEPT`` that were used longest ago, and what crashes left."""
+    """Drop the entries beyond ``KEPT`` that were used longest ago."""
     entries = sorted(
         (path for path in parent.iterdir() if path.is_dir() and not path.name.endswith(".part")),
         key=lambda path: path.stat().st_mtime,
@@ -90,4 +101,3 @@ def _prune(parent: Path) -> None:
     )
     for path in entries[KEPT:]:
         shutil.rmtree(path, ignore_errors=True)
-        parent.joinpath(f"{path.name}.lock").unlink(missing_ok=True)

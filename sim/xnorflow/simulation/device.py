@@ -14,22 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xnorflow.core.tap import TAP_DTYPE
 from xnorflow.simulation.model import SimulationModel
 
-__all__ = ["TAP_DTYPE", "Moved", "SimulatedDevice", "Stalls"]
-
-TAP_DTYPE = np.dtype(
-    {
-        "names": ["layer", "bank", "enable", "address", "data"],
-        "formats": ["u1", "u1", "u8", "u4", "u8"],
-        "offsets": [20, 21, 0, 16, 8],
-        "itemsize": 24,
-    }
-)
-"""One row of a tap record: ``data`` was written to ``address`` of ``bank`` where ``enable`` is 1.
-
-``layer`` is 0 for the input image and i + 1 for the output of layer i.
-"""
+__all__ = ["Moved", "SimulatedDevice", "Stalls"]
 
 RESET_CYCLES = 4
 CHUNK_CYCLES = 4096

@@ -75,7 +75,12 @@ class Random {
 
 class Simulation {
   public:
-    Simulation() : context_{new VerilatedContext}, top_{new Vxnorflow{context_.get()}} {
+    Simulation() : context_{new VerilatedContext} {
+        // As on a chip, what has no initial value, such as a memory, holds something: always the
+        // same garbage, so that a design that reads it is found out, and found out again.
+        context_->randReset(2);
+        context_->randSeed(1);
+        top_.reset(new Vxnorflow{context_.get()});
         idle();
         top_->rst = 0;
         top_->reg_address = 0;

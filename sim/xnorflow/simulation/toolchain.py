@@ -69,7 +69,10 @@ class Toolchain:
     def run(self, command: list[str]) -> str:
         """Call a tool and return what it printed; ToolchainError if it fails."""
         environment = {**os.environ, "VERILATOR_ROOT": str(self.root)}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        except OSError as error:
+            raise ToolchainError(f"Cannot run {command[0]}: {error}") from error
         if done.returncode:
             tail = "\n".join((done.stderr + done.stdout).splitlines()[-30:])
             raise ToolchainError(

@@ -13,12 +13,7 @@ from xnorflow.core.geometry import Geometry
 from xnorflow.core.network import Shape
 from xnorflow.core.packing import words_to_bits
 
-__all__ = ["TAP_DTYPE", "MapLayout"]
-
-TAP_DTYPE = np.dtype(
-    [("layer", "u1"), ("bank", "u1"), ("enable", "<u8"), ("address", "<u4"), ("data", "<u8")]
-)
-"""One write into an activation bank: which map (0 the input, i + 1 layer i's), bank, granules."""
+__all__ = ["MapLayout"]
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ class Program:
     def layer_codes(self, tap: npt.NDArray[Any], n: int) -> dict[str, npt.NDArray[np.uint8]]:
         """Codes (n, height, width, channels) of "input" and of each layer from a tap record.
 
-        ``tap`` has the dtype of :data:`xnorflow.compile.layout.TAP_DTYPE`.
+        ``tap`` has the dtype of :data:`xnorflow.core.tap.TAP_DTYPE`.
         """
         maps = {"input": self.plans[0].source}
         maps |= {plan.spec.name: plan.target for plan in self.plans if not plan.raw}

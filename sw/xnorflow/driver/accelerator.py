@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -198,33 +197,29 @@ class Accelerator:
             raise ValueError(
                 f"{self.info.name} cannot record its layers' codes; use the device 'sim'"
             )
-        start = time.perf_counter()
         blocks: list[Block] = []
-        accumulators: list[npt.NDArray[np.int64]] = []
-        codes: list[dict[str, npt.NDArray[np.uint8]]] = []
         for first in range(0, len(images), program.block):
             part = images[first : first + program.block]
-            block = self._run_block(program, part, record, timeout)
-            blocks.append(block)
-            accumulators.append(program.unpack_results(block.words, len(part)))
-            if block.tap is not None:
-                codes.append(program.layer_codes(block.tap, len(part)))
+            blocks.append(self._run_block(program, part, record, timeout))
             if progress is not None:
                 progress(first + len(part), len(images))
-        seconds = time.perf_counter() - start
-        joined = np.concatenate(accumulators)
+        return self._result(program, blocks)
+
+    def _result(self, program: DeviceProgram, blocks: list[Block]) -> RunResult:
+        accumulators = np.concatenate([block.accumulators for block in blocks])
+        codes = [block.codes for block in blocks if block.codes is not None]
         cycles = sum(block.cycles for block in blocks)
         return RunResult(
-            logits=apply_epilogue(program.network.epilogue, program.epilogue, joined),
-            accumulators=joined,
+            logits=apply_epilogue(program.network.epilogue, program.epilogue, accumulators),
+            accumulators=accumulators,
             cycles=cycles,
             wait_cycles=sum(block.wait_cycles for block in blocks),
             blocks=len(blocks),
-            seconds=seconds,
-            useful_xnors=program.useful_xnors(len(images)),
+            seconds=sum(block.seconds for block in blocks),
+            useful_xnors=program.useful_xnors(len(accumulators)),
             array_xnors=cycles * self.geometry.xnors_per_cycle,
             codes={name: np.concatenate([part[name] for part in codes]) for name in codes[0]}
-            if record
+            if codes
             else None,
         )
 

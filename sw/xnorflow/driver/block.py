@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import time
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,22 +23,25 @@ SETTLE_READS = 1000
 
 @dataclass(frozen=True)
 class Block:
-    """Raw outcome of one block.
+    """Outcome of one block.
 
     Parameters
     ----------
-    words : int32 array
-        The result words.
+    accumulators : int64 array (images, height, width, channels)
+        Of the last layer.
     cycles, wait_cycles : int
         The device's counters.
-    tap : structured array or None
-        The record of what was written into the activation banks.
+    seconds : float
+        Time on the host's clock.
+    codes : dict of str to uint8 array, or None
+        Every layer's codes, if recorded.
     """
 
-    words: npt.NDArray[np.int32]
+    accumulators: npt.NDArray[np.int64]
     cycles: int
     wait_cycles: int
-    tap: npt.NDArray[Any] | None
+    seconds: float
+    codes: dict[str, npt.NDArray[np.uint8]] | None = None
 
 
 def run_block(
@@ -58,11 +61,25 @@ def run_block(
     DeviceTimeout
         If words are missing, or the device does not become done; the status is in the message.
     """
+    if not record or not isinstance(transport, RecordingTransport):
+        return _run(transport, program, images, timeout)
+    transport.start_recording()
+    try:
+        block = _run(transport, program, images, timeout)
+    finally:
+        tap = transport.take_record()
+    return replace(block, codes=program.layer_codes(tap, len(images)))
+
+
+def _run(
+    transport: Transport,
+    program: DeviceProgram,
+    images: npt.NDArray[np.uint8],
+    timeout: float | None,
+) -> Block:
     registers = RegisterFile(transport)
     count = len(images)
-    recorder = transport if record and isinstance(transport, RecordingTransport) else None
-    if recorder is not None:
-        recorder.start_recording()
+    start = time.perf_counter()
     registers.write("images", count)
     registers.command(Command.RUN)
     registers.check(f"starting a block of {count} images")
@@ -77,12 +94,9 @@ def run_block(
         status = registers.check("running a block")
         raise DeviceTimeout(f"{error}; status: {_in_words(status)}") from error
     _wait_until_done(registers, transport.name)
-    return Block(
-        words=words,
-        cycles=registers.read("cycles"),
-        wait_cycles=registers.read("wait_cycles"),
-        tap=recorder.take_record() if recorder is not None else None,
-    )
+    cycles, wait_cycles = registers.read("cycles"), registers.read("wait_cycles")
+    seconds = time.perf_counter() - start
+    return Block(program.unpack_results(words, count), cycles, wait_cycles, seconds)
 
 
 def _wait_until_done(registers: RegisterFile, name: str) -> None:

@@ -28,7 +28,7 @@ class RunResult:
     blocks : int
         Device blocks that the images were cut into.
     seconds : float
-        Time on the host's clock from the first to the last transfer.
+        Time on the host's clock that the blocks took, from start to counters read.
     useful_xnors : int
         XNORs on real inputs.
     array_xnors : int
