@@ -7,12 +7,11 @@ import pytest
 from tests.gateware.helpers import SHAPES, geometry_of
 
 from xnorflow.compile import cycles, plan
-from xnorflow.gateware.accelerator import flush_cycles
 from xnorflow.gateware.array import SystolicArray
 from xnorflow.gateware.banks import Fetch
+from xnorflow.gateware.fabric import Fabric
 from xnorflow.gateware.foot import Foot
 from xnorflow.gateware.issuer import Issuer
-from xnorflow.gateware.packer import Packer
 from xnorflow.gateware.pool import Pool
 from xnorflow.gateware.threshold import ThresholdUnit
 
@@ -38,5 +37,6 @@ def test_cycles_of_a_geometry(shape: str, max_lanes: int) -> None:
     # The flush outlasts a beat's whole way: registers before the fetch, array, foot, pool, writes.
     phases = -(-max_lanes // geometry.streams)
     way = 2 + array + Foot.cycles(geometry) + Pool.latency_cycles
-    way += 2 + Packer(geometry).spans * phases
-    assert flush_cycles(geometry) >= way
+    words = -(-(geometry.columns + geometry.word_width - geometry.granule) // geometry.word_width)
+    way += 2 + words * phases
+    assert Fabric.flush_cycles(geometry) >= way

@@ -2,43 +2,27 @@
 """The accelerator: everything between the host's streams."""
 
 from amaranth import Module, Mux, ResetInserter, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.core.program import Target, item_bits
-from xnorflow.gateware.array import StreamSkew, SystolicArray
-from xnorflow.gateware.banks import ActivationBanks, Fetch
+from xnorflow.gateware.banks import ActivationBanks
 from xnorflow.gateware.collector import Collector
 from xnorflow.gateware.control import Control
-from xnorflow.gateware.deskew import Deskew
-from xnorflow.gateware.foot import Foot
+from xnorflow.gateware.fabric import Fabric
 from xnorflow.gateware.formatter import Formatter
 from xnorflow.gateware.issuer import Issuer
-from xnorflow.gateware.layouts import (
-    load_layout,
-    row_layout,
-    segment_layout,
-    token_layout,
-    write_layout,
-)
+from xnorflow.gateware.layouts import segment_layout, write_layout
 from xnorflow.gateware.loader import Loader
-from xnorflow.gateware.realcount import RealCount
 from xnorflow.gateware.registers import RegisterBlock
 from xnorflow.gateware.results import ResultShifter, result_layout
 from xnorflow.gateware.sequencer import Sequencer
+from xnorflow.gateware.store import ProgramStore
 
-__all__ = ["Accelerator", "flush_cycles"]
+__all__ = ["Accelerator"]
 
 SEGMENT_FIFO_DEPTH = 4
-
-
-def flush_cycles(geometry: Geometry) -> int:
-    """Cycles after which nothing that was issued is still under way."""
-    array = SystolicArray.cycles(geometry)
-    return 16 + Fetch.latency_cycles + array + 2 * geometry.hops + Foot.cycles(geometry)
 
 
 class Accelerator(wiring.Component):
@@ -87,23 +71,24 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         geometry = self.geometry
-        flush = Signal()
-        reset = ResetInserter(flush)
-
-        m.submodules.control = control = Control(flush_cycles=flush_cycles(geometry))
+        flush_cycles = Fabric.flush_cycles(geometry) + SEGMENT_FIFO_DEPTH
+        m.submodules.control = control = Control(flush_cycles=flush_cycles)
         m.submodules.registers = registers = RegisterBlock(geometry, build_hash=self.build_hash)
+        reset = ResetInserter(control.flush)
         m.submodules.loader = loader = reset(Loader(geometry))
+        m.submodules.store = store = ProgramStore(geometry, item_width=len(loader.item))
         m.submodules.formatter = formatter = reset(Formatter(geometry))
         m.submodules.sequencer = sequencer = reset(Sequencer(geometry))
-        m.submodules.issuer = issuer = reset(Issuer(geometry))
-        m.submodules.collector = collector = reset(Collector(geometry))
-        m.submodules.shifter = shifter = reset(ResultShifter(geometry))
-        m.submodules.banks = banks = ActivationBanks(geometry)
         m.submodules.segments = segments = reset(
             SyncFIFOBuffered(width=segment_layout(geometry).size, depth=SEGMENT_FIFO_DEPTH)
         )
+        m.submodules.issuer = issuer = reset(Issuer(geometry))
+        m.submodules.banks = banks = ActivationBanks(geometry)
+        m.submodules.fabric = fabric = Fabric(geometry)
+        m.submodules.collector = collector = reset(Collector(geometry))
+        m.submodules.shifter = shifter = reset(ResultShifter(geometry))
 
-        # Host side.
+        # Host to registers and streams.
         m.d.comb += [
             registers.address.eq(self.reg_address),
             registers.write.eq(self.reg_write),
@@ -114,111 +99,72 @@ class Accelerator(wiring.Component):
         wiring.connect(m, wiring.flipped(self.pixels), formatter.pixels)
         wiring.connect(m, shifter.results, wiring.flipped(self.results))
 
-        # Program memories.
-        m.submodules.rows = rows = Memory(
-            shape=item_bits(geometry, Target.LAYER), depth=geometry.layer_depth, init=[]
-        )
-        m.submodules.scales = scales = Memory(
-            shape=geometry.scale_width, depth=geometry.scale_depth, init=[]
-        )
-        row_write, row_read = rows.write_port(), rows.read_port()
-        scale_write, scale_read = scales.write_port(), scales.read_port()
-        row = row_layout(geometry)(row_read.data)
-        layers = Signal(16)
-        block = Signal(16)
+        # Packets to program store and columns.
         m.d.comb += [
-            row_write.en.eq(loader.write & (loader.target == Target.LAYER)),
-            row_write.addr.eq(loader.address),
-            row_write.data.eq(loader.item),
-            row_read.en.eq(1),
-            scale_write.en.eq(loader.bus.valid & (loader.bus.target == Target.SCALE)),
-            scale_write.addr.eq(loader.bus.address),
-            scale_write.data.eq(loader.bus.data),
-            scale_read.en.eq(sequencer.scale_enable),
-            scale_read.addr.eq(sequencer.scale_index),
-            sequencer.scale.eq(scale_read.data),
+            store.item.eq(loader.item),
+            store.target.eq(loader.target),
+            store.address.eq(loader.address),
+            store.write.eq(loader.write),
+            store.bus.eq(loader.bus),
+            store.layer.eq(control.layer),
+            store.scale_index.eq(sequencer.scale_index),
+            store.scale_enable.eq(sequencer.scale_enable),
+            sequencer.scale.eq(store.scale),
+            fabric.bus.eq(loader.bus),
         ]
-        with m.If(loader.write & (loader.target == Target.CONTROL)):
-            with m.If(loader.address == 0):
-                m.d.sync += layers.eq(loader.item)
-            with m.Else():
-                m.d.sync += block.eq(loader.item)
-
-        # Sequencer to banks to array.
         images = Signal(16)  # the host may already write the next block's number
         with m.If(control.formatter_start):
             m.d.sync += images.eq(registers.images)
         for unit in (formatter, sequencer, collector):
-            m.d.comb += [unit.row.eq(row), unit.images.eq(images)]
+            m.d.comb += [unit.row.eq(store.row), unit.images.eq(images)]
+
+        # Segments to beats to codes.
         m.d.comb += [
-            issuer.row.eq(row),
             segments.w_data.eq(sequencer.segments.payload),
             segments.w_en.eq(sequencer.segments.valid),
             sequencer.segments.ready.eq(segments.w_rdy),
             issuer.segments.payload.eq(segments.r_data),
             issuer.segments.valid.eq(segments.r_rdy),
             segments.r_en.eq(issuer.segments.ready),
+            issuer.row.eq(store.row),
+            fabric.beat.eq(issuer.beat),
+            fabric.load.eq(issuer.load),
+            fabric.tails.eq(issuer.tails),
+            fabric.token.eq(issuer.token),
+            fabric.tail.eq(store.row.tail),
+            banks.addresses.eq(fabric.addresses),
+            fabric.bank_words.eq(banks.words),
+            collector.codes.eq(fabric.codes),
+            collector.valid.eq(fabric.codes_valid),
         ]
-        m.submodules.fetch = fetch = Fetch(geometry)
-        m.submodules.skew = skew = StreamSkew(geometry)
-        m.submodules.array = array = SystolicArray(geometry)
-        m.submodules.realcount = realcount = RealCount(geometry)
-        load = Signal(load_layout(geometry))
-        tails = Signal(geometry.streams)
-        m.d.sync += [load.eq(issuer.load), tails.eq(issuer.tails)]
-        m.d.comb += [
-            fetch.beat.eq(issuer.beat),
-            fetch.tail.eq(row.tail),
-            banks.addresses.eq(fetch.addresses),
-            fetch.bank_words.eq(banks.words),
-            skew.words.eq(fetch.words),
-            skew.masks.eq(fetch.masks),
-            array.words.eq(skew.skewed_words),
-            array.masks.eq(skew.skewed_masks),
-            array.load.eq(load),
-            array.bus.eq(loader.bus),
-            realcount.masks.eq(skew.skewed_masks),
-            realcount.load.eq(load),
-            realcount.tails.eq(tails),
-            realcount.tail.eq(row.tail),
-        ]
-        self._feet(m, issuer, array, realcount, loader, collector, shifter)
 
-        # Back to the banks.
-        writes = Signal(data.ArrayLayout(write_layout(geometry), geometry.streams))
+        # Accumulators to the way out.
         m.d.comb += [
-            writes.eq(Mux(control.receiving, formatter.writes, collector.writes)),
-            banks.writes.eq(writes),
-            self.tap_layer.eq(Mux(control.receiving, 0, control.layer + 1)),
-        ]
-        for bank in range(geometry.streams):
-            for name in ("enable", "address", "data"):
-                m.d.comb += getattr(self, f"tap_{bank}__{name}").eq(writes[bank][name])
-
-        # The way out.
-        m.d.comb += [
+            shifter.values.eq(fabric.values),
+            shifter.valids.eq(fabric.values_valid),
             shifter.channels.eq(issuer.channels),
             shifter.end.eq(issuer.end),
             issuer.read_done.eq(shifter.done),
         ]
+        self._writes(m, control, formatter, collector, banks)
 
         # Control.
         m.d.comb += [
             control.run.eq(registers.run),
             control.abort.eq(registers.abort),
             control.images.eq(registers.images),
-            control.layers.eq(layers),
-            control.block.eq(block),
+            control.layers.eq(store.layers),
+            control.block.eq(store.block),
             control.bad_packet.eq(loader.error),
             formatter.start.eq(control.formatter_start),
             control.formatter_done.eq(formatter.done),
             sequencer.start.eq(control.layer_start),
             collector.start.eq(control.layer_start),
-            control.layer_done.eq(sequencer.done & ~segments.r_rdy & (row.raw | collector.done)),
+            control.layer_done.eq(
+                sequencer.done & ~segments.r_rdy & (store.row.raw | collector.done)
+            ),
             control.waiting.eq(formatter.waiting | shifter.waiting),
             loader.enable.eq(~control.busy),
-            flush.eq(control.flush),
-            row_read.addr.eq(control.layer),
             *(
                 getattr(registers, name).eq(getattr(control, name))
                 for name in ("status", "error", "cycles", "wait_cycles")
@@ -226,43 +172,21 @@ class Accelerator(wiring.Component):
         ]
         return m
 
-    def _feet(
+    def _writes(
         self,
         m: Module,
-        issuer: Issuer,
-        array: SystolicArray,
-        realcount: RealCount,
-        loader: Loader,
+        control: Control,
+        formatter: Formatter,
         collector: Collector,
-        shifter: ResultShifter,
+        banks: ActivationBanks,
     ) -> None:
-        """A foot for each column; tokens meet the sums, then cross the hops beside them."""
-        geometry = self.geometry
-        token = issuer.token
-        for cycle in range(Fetch.latency_cycles + array.latency_cycles):
-            later = Signal(token_layout(geometry), name=f"token_{cycle}")
-            m.d.sync += later.eq(token)
-            token = later
-        n, bus = realcount.n, loader.bus
-        m.submodules.deskew = deskew = Deskew(geometry)
-        for index in range(geometry.columns):
-            if index and index % geometry.columns_per_hop == 0:
-                hop = index // geometry.columns_per_hop
-                later = [
-                    Signal(signal.shape(), name=f"{name}_hop_{hop}")
-                    for name, signal in (("token", token), ("n", n), ("bus", bus))
-                ]
-                m.d.sync += [new.eq(old) for new, old in zip(later, (token, n, bus), strict=True)]
-                token, n, bus = later
-            m.submodules[f"foot_{index}"] = foot = Foot(geometry, index=index)
-            m.d.comb += [
-                foot.token.eq(token),
-                foot.n.eq(n),
-                foot.sum.eq(array.sums[index]),
-                foot.bus.eq(bus),
-                deskew.codes[index].eq(foot.o),
-                deskew.valids[index].eq(foot.o_valid),
-                shifter.values[index].eq(foot.value),
-                shifter.valids[index].eq(foot.value_valid),
-            ]
-        m.d.comb += [collector.codes.eq(deskew.o), collector.valid.eq(deskew.o_valid)]
+        """Formatter or collector to the banks, and to the taps."""
+        writes = Signal(banks.writes.shape())
+        m.d.comb += [
+            writes.eq(Mux(control.receiving, formatter.writes, collector.writes)),
+            banks.writes.eq(writes),
+            self.tap_layer.eq(Mux(control.receiving, 0, control.layer + 1)),
+        ]
+        for bank in range(self.geometry.streams):
+            for name in ("enable", "address", "data"):
+                m.d.comb += getattr(self, f"tap_{bank}__{name}").eq(writes[bank][name])

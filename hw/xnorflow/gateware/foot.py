@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The column foot: lane scale, accumulator memory, threshold unit."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Module, Mux, Shape, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -64,10 +64,15 @@ class Foot(wiring.Component):
                 "bus": In(bus_layout(geometry)),
                 "o": Out(code_layout(geometry)),
                 "o_valid": Out(1),
-                "value": Out(signed(geometry.accumulator_width)),
+                "value": Out(self.value_shape(geometry)),
                 "value_valid": Out(1),
             }
         )
+
+    @staticmethod
+    def value_shape(geometry: Geometry) -> Shape:
+        """Shape of an accumulator."""
+        return signed(geometry.accumulator_width)
 
     @classmethod
     def cycles(cls, geometry: Geometry) -> int:

@@ -169,7 +169,10 @@ def download(name: str, folder: str | Path) -> None:
         part.replace(folder / file)
         if file.endswith(".tar.gz"):
             with tarfile.open(folder / file) as archive:
-                archive.extractall(folder, filter="data")
+                if hasattr(tarfile, "data_filter"):
+                    archive.extractall(folder, filter="data")
+                else:  # Python 3.11 before 3.11.4, Debian 12's; the MD5 above vouches for it
+                    archive.extractall(folder)
 
 
 def save_sample(dataset: Dataset, path: str | Path, count: int = 512) -> Path:
