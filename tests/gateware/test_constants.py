@@ -7,9 +7,9 @@ import pytest
 from tests.gateware.helpers import SHAPES, geometry_of
 
 from xnorflow.compile import cycles, plan
+from xnorflow.gateware.accelerator import Accelerator
 from xnorflow.gateware.array import SystolicArray
 from xnorflow.gateware.banks import Fetch
-from xnorflow.gateware.fabric import Fabric
 from xnorflow.gateware.foot import Foot
 from xnorflow.gateware.issuer import Issuer
 from xnorflow.gateware.pool import Pool
@@ -39,4 +39,4 @@ def test_cycles_of_a_geometry(shape: str, max_lanes: int) -> None:
     way = 2 + array + Foot.cycles(geometry) + Pool.latency_cycles
     words = -(-(geometry.columns + geometry.word_width - geometry.granule) // geometry.word_width)
     way += 2 + words * phases
-    assert Fabric.flush_cycles(geometry) >= way
+    assert Accelerator.flush_cycles(geometry) >= way

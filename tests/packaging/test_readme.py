@@ -47,6 +47,32 @@ def test_paths_in_text_exist() -> None:
         assert list(ROOT.glob(f"*/xnorflow/{name}")), name
 
 
+def test_the_results_are_those_of_the_shipped_networks() -> None:
+    """Accuracy as the artifact has it; cycles and useful work as the compiler counts them."""
+    from xnorflow.compile.program import compile_network
+    from xnorflow.core.artifact import Artifact
+    from xnorflow.core.geometry import Geometry
+    from xnorflow.zoo.catalog import artifact_path
+
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in README.splitlines()]
+    table = {cells[0]: cells[1:] for cells in rows if len(cells) == 3}
+    names = [cell.strip("`") for cell in table[""]]
+    geometry = Geometry.parse("3x3x8x32")
+    images = 10_000
+    for column, name in enumerate(names):
+        artifact = Artifact.load(artifact_path(name))
+        program = compile_network(artifact, geometry)
+        blocks, rest = divmod(images, program.block)
+        cycles = blocks * program.block_cycles(program.block)
+        cycles += program.block_cycles(rest) if rest else 0
+        useful = program.useful_xnors(images) / (cycles * geometry.xnors_per_cycle)
+        measured = artifact.provenance["test"]
+        assert measured["images"] == images
+        assert table["accuracy"][column] == f"{100 * measured['accuracy']:.2f} %"
+        assert table["cycles per image"][column] == f"{cycles / images:,.0f}"
+        assert table["useful work of the array"][column] == f"{100 * useful:.1f} %"
+
+
 @pytest.mark.slow
 def test_its_code_runs(tmp_path: Path) -> None:
     use, build = re.findall(r"```python\n(.*?)```", README, re.S)

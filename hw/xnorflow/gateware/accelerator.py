@@ -68,11 +68,15 @@ class Accelerator(wiring.Component):
                 ports[f"tap_{bank}__{name}"] = Out(write[name].shape)
         super().__init__(ports)
 
+    @staticmethod
+    def flush_cycles(geometry: Geometry) -> int:
+        """Cycles after which nothing that was issued is still under way."""
+        return Fabric.flush_cycles(geometry) + 16  # issuer before the fabric, collector behind it
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         geometry = self.geometry
-        flush_cycles = Fabric.flush_cycles(geometry) + SEGMENT_FIFO_DEPTH
-        m.submodules.control = control = Control(flush_cycles=flush_cycles)
+        m.submodules.control = control = Control(flush_cycles=self.flush_cycles(geometry))
         m.submodules.registers = registers = RegisterBlock(geometry, build_hash=self.build_hash)
         reset = ResetInserter(control.flush)
         m.submodules.loader = loader = reset(Loader(geometry))
