@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import Module, ResetInserter, Shape, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.sim import Simulator
 
@@ -57,14 +57,24 @@ def bus_write(target: int, column: int, address: int, item: int) -> dict[str, in
     return {"valid": 1, "target": target, "column": column, "address": address, "data": item}
 
 
-def _plain(value: Any) -> Any:
-    """A sampled value as integers, lists and dicts."""
-    if not isinstance(value, data.Const):
-        return value
-    shape = value.shape()
+def _decoder(shape: Any) -> Callable[[int], Any]:
+    """From a sampled value's bits to integers, lists and dicts."""
     if isinstance(shape, data.ArrayLayout):
-        return [_plain(value[index]) for index in range(shape.length)]
-    return {name: _plain(value[name]) for name, _ in shape}
+        width = Shape.cast(shape.elem_shape).width
+        element, mask = _decoder(shape.elem_shape), (1 << width) - 1
+        places = range(0, width * shape.length, width)
+        return lambda bits: [element(bits >> at & mask) for at in places]
+    if isinstance(shape, data.StructLayout):
+        fields = [
+            (name, field.offset, (1 << field.width) - 1, _decoder(field.shape))
+            for name, field in shape
+        ]
+        return lambda bits: {name: part(bits >> at & mask) for name, at, mask, part in fields}
+    plain = Shape.cast(shape)
+    if plain.signed:
+        top = 1 << (plain.width - 1)
+        return lambda bits: (bits ^ top) - top if bits >= 0 else bits
+    return lambda bits: bits
 
 
 def _port(dut: wiring.Component, name: str) -> Any:
@@ -93,6 +103,8 @@ def trace(dut: wiring.Component, stimulus: Stimulus, *outputs: str) -> list[dict
     simulator = Simulator(top)
     simulator.add_clock(1e-8)
     ports = {name: _port(dut, name) for name in outputs}
+    decoders = {name: _decoder(port.shape()) for name, port in ports.items()}
+    values = [Value.cast(port) for port in ports.values()]
     seen: list[dict[str, Any]] = []
 
     async def bench(ctx: Any) -> None:
@@ -105,8 +117,9 @@ def trace(dut: wiring.Component, stimulus: Stimulus, *outputs: str) -> list[dict
                 return
             for name, value in inputs.items():
                 ctx.set(rst if name == "rst" else _port(dut, name), value)
-            _, _, *values = await ctx.tick().sample(*ports.values())
-            seen.append({name: _plain(value) for name, value in zip(ports, values, strict=True)})
+            _, _, *sampled = await ctx.tick().sample(*values)
+            pairs = zip(decoders.items(), sampled, strict=True)
+            seen.append({name: decode(bits) for (name, decode), bits in pairs})
 
     simulator.add_testbench(bench)
     simulator.run()

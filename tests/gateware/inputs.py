@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -36,7 +37,7 @@ class Layer:
     block: int = 1
     base: int = 0
 
-    @property
+    @cached_property
     def geometry(self) -> Geometry:
         return geometry_of(
             self.shape,
@@ -47,14 +48,14 @@ class Layer:
             scale_depth=32,
         )
 
-    @property
+    @cached_property
     def plan(self) -> LayerPlan:
         spec = self.spec
         source = MapLayout(self.geometry, spec.in_shape, spec.in_lanes, self.block, self.base)
         target = MapLayout(self.geometry, spec.out_shape, spec.out_lanes, self.block, 512)
         return LayerPlan(self.geometry, spec, source, target)
 
-    @property
+    @cached_property
     def row(self) -> dict[str, int]:
         """The layer's program row."""
         return layer_row(self.plan, BASES)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,19 +30,19 @@ class OutputLayer:
     flat: bool = False
     base: int = 0
 
-    @property
+    @cached_property
     def geometry(self) -> Geometry:
         return geometry_of(self.shape, activation_depth=256, threshold_depth=16)
 
-    @property
+    @cached_property
     def target(self) -> MapModel:
         return MapModel(self.geometry, self.out_shape, self.lanes, self.images, self.base)
 
-    @property
+    @cached_property
     def tiles(self) -> int:
         return -(-self.out_shape[2] // self.geometry.columns)
 
-    @property
+    @cached_property
     def row(self) -> dict[str, int]:
         """The program row's fields that the collector uses."""
         target = self.target
