@@ -58,7 +58,7 @@ def test_make_gets_this_python(tmp_path):
     makefile = tmp_path / "Makefile"
     makefile.write_text("PYTHON3 = python\nall:\n\t@echo $(PYTHON3)\n")
     said = subprocess.run(
-        ["make", "-f", str(makefile)],
+        ["make", "--no-print-directory", "-f", str(makefile)],
         env=find_toolchain().environment(),
         capture_output=True,
         text=True,
