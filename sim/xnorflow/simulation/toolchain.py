@@ -111,9 +111,15 @@ class Toolchain:
             If make or perl, which Verilator's own build flow needs, is missing.
         """
         _require("make", "perl")
-        # Verilator's makefile calls a bare `python`, which many systems do not have.
-        tools = {"CXX": self.compiler, "LINK": self.compiler, "PYTHON3": sys.executable}
-        flags = [f"{name}={value}".replace(" ", "\\ ") for name, value in tools.items()]
+        settings = {
+            "CXX": self.compiler,
+            "LINK": self.compiler,
+            # Verilator's makefile calls a bare `python`, which many systems do not have, and the
+            # packaged one lacks the flag with which a precompiled header is used.
+            "PYTHON3": sys.executable,
+            "CFG_CXXFLAGS_PCH_I": "-include",
+        }
+        flags = [f"{name}={value}".replace(" ", "\\ ") for name, value in settings.items()]
         return {
             **os.environ,
             "PATH": os.pathsep.join([str(self.shim()), os.environ.get("PATH", os.defpath)]),

@@ -202,7 +202,9 @@ def compile_network(
             packet(geometry, Target.THRESHOLD, items[column], column=column)
             for column in range(geometry.columns)
         ]
-    packets.append(packet(geometry, Target.CONTROL, [len(plans), plans[0].source.block]))
+    # The number of layers comes last: with it, and not a word before, the program can run.
+    packets.append(packet(geometry, Target.CONTROL, [plans[0].source.block], address=1))
+    packets.append(packet(geometry, Target.CONTROL, [len(plans)]))
     epilogue = {
         name: array for name, array in artifact.tensors.items() if name.startswith("epilogue.")
     }

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cocotb benches, on Verilog that Verilator compiles."""
+
+from __future__ import annotations
+
+import pytest
+
+from xnorflow.core.geometry import Geometry
+from xnorflow.gateware.array import SystolicArray
+from xnorflow.gateware.threshold import ThresholdUnit
+from xnorflow.gateware.verilog import TOP, convert, emit
+from xnorflow.simulation.benches.networks import (
+    GEOMETRY,
+    GEOMETRY_VARIABLE,
+    INDEX,
+    SEED_VARIABLE,
+)
+from xnorflow.simulation.benches.runner import BenchError, run_bench
+
+find_libpython = pytest.importorskip("find_libpython")
+pytestmark = pytest.mark.skipif(
+    find_libpython.find_libpython() is None,
+    reason="cocotb needs Python's shared library; on Debian: apt install libpython3-dev",
+)
+BENCHES = "xnorflow.simulation.benches"
+SMALL = "activation_depth=64,weight_depth=16,accumulator_depth=256,threshold_depth=4"
+
+
+def run(verilog: str, top: str, bench: str, geometry: Geometry, seed: int, **options: str) -> int:
+    settings = {GEOMETRY_VARIABLE: str(geometry), SEED_VARIABLE: str(seed)}
+    return run_bench(verilog, top, f"{BENCHES}.{bench}", seed=seed, settings=settings, **options)
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_accelerator(seed: int) -> None:
+    """Random stalls on every stream, aborts, resets, bad packets: nine tests."""
+    assert run(emit(GEOMETRY).verilog, TOP, "bench_accelerator", GEOMETRY, seed) == 9
+
+
+# One hop and one beat a weight word; three hops; four beats.
+@pytest.mark.parametrize("shape", ["2x2x4x8", "3x1x12x8", "3x3x2x16"])
+def test_systolic_array(shape: str) -> None:
+    geometry = Geometry.parse(f"{shape},{SMALL}")
+    verilog = convert(SystolicArray(geometry), "systolic_array")
+    assert run(verilog, "systolic_array", "bench_array", geometry, seed=3) == 1
+
+
+@pytest.mark.parametrize(("max_lanes", "width"), [(3, 24), (1, 12)])
+def test_threshold_unit(max_lanes: int, width: int) -> None:
+    options = f"max_lanes={max_lanes},accumulator_width={width}"
+    geometry = Geometry.parse(f"2x1x3x8,{SMALL},{options}")
+    verilog = convert(ThresholdUnit(geometry, index=INDEX), "threshold_unit")
+    assert run(verilog, "threshold_unit", "bench_threshold", geometry, seed=4) == 1
+
+
+def test_a_bench_fails_where_the_design_is_wrong() -> None:
+    """A unit that listens to another column's thresholds: the log says what was expected."""
+    geometry = Geometry.parse(f"2x1x3x8,{SMALL}")
+    verilog = convert(ThresholdUnit(geometry, index=INDEX + 1), "threshold_unit")
+    with pytest.raises(BenchError, match=r"(?s)bench_threshold: 1 of 1 tests failed.*assert"):
+        run(verilog, "threshold_unit", "bench_threshold", geometry, seed=4)
+
+
+def test_no_test_at_all_is_a_failure() -> None:
+    geometry = Geometry.parse(f"2x1x3x8,{SMALL}")
+    verilog = convert(ThresholdUnit(geometry, index=INDEX), "threshold_unit")
+    with pytest.raises(BenchError):
+        run(verilog, "threshold_unit", "bench_threshold", geometry, seed=4, case="nothing")
