@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from find_libpython import find_libpython
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.array import SystolicArray
@@ -17,9 +18,8 @@ from xnorflow.simulation.benches.networks import (
 )
 from xnorflow.simulation.benches.runner import BenchError, run_bench
 
-find_libpython = pytest.importorskip("find_libpython")
 pytestmark = pytest.mark.skipif(
-    find_libpython.find_libpython() is None,
+    find_libpython() is None,
     reason="cocotb needs Python's shared library; on Debian: apt install libpython3-dev",
 )
 BENCHES = "xnorflow.simulation.benches"

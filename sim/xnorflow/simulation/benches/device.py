@@ -29,7 +29,7 @@ class _Taps:
             for bank in range(geometry.streams)
         ]
         self.on = False
-        self.rows: list[tuple[int, int, int, int, int]] = []
+        self.rows: list[tuple[int, ...]] = []
 
     def drive(self) -> None:
         """Taps have no inputs."""

@@ -8,6 +8,7 @@ import importlib.metadata
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -55,10 +56,12 @@ def _executable(verilog: str, top: str) -> Path:
     def build(folder: Path) -> None:
         source = folder / f"{top}.v"
         source.write_text(verilog)
-        # make finds Verilator's own library, the largest part of a small design, compiled already.
+        # Verilator's own library, the largest part of a small design, is compiled once. make must
+        # find it newer than the makefile that Verilator is about to write.
         library = _key(tools, flags)
+        later = time.time() + 3600
         for path in (cache_dir() / LIBRARY).joinpath(library).glob("*.o"):
-            shutil.copy2(path, folder)
+            os.utime(shutil.copy(path, folder), (later, later))
         _build(folder, source, top)
         cached_folder(LIBRARY, library, lambda kept: _copy_library(folder, kept))
         for path in folder.iterdir():
@@ -93,7 +96,7 @@ def _build(folder: Path, source: Path, top: str) -> None:
 
 def _copy_library(folder: Path, kept: Path) -> None:
     for path in folder.glob("veril*.o"):  # verilated*.o, and cocotb's verilator.o
-        shutil.copy2(path, kept)
+        shutil.copy(path, kept)
 
 
 def run_bench(
