@@ -141,6 +141,7 @@ OUTPUTS = [
     OutputLayer("3x3x4x16", (2, 3, 16), 3, pool=3, repeats=2),
     OutputLayer("2x2x3x8", (4, 5, 11), 2, repeats=3, images=2),  # tiles that straddle words
     OutputLayer("2x2x3x8", (1, 1, 9), 3, pool=2, images=3, group=2),
+    OutputLayer("2x2x3x8", (2, 1, 11), 3, pool=2, repeats=2),  # fewer windows than repeats
     OutputLayer("3x1x12x8", (4, 3, 29), 3, pool=2, repeats=2),  # tiles of one word and a half
     OutputLayer("3x1x12x8", (1, 1, 30), 2, images=5, flat=True, repeats=2),
     OutputLayer("4x1x12x8", (1, 1, 12), 1, images=1, flat=True, repeats=3),  # fewer than repeats
