@@ -16,8 +16,9 @@ __all__ = ["Foot"]
 class Foot(wiring.Component):
     """acc[address] = (0 if first else acc[address]) + scale * (n - 2 * sum)
 
-    and, where the token says ``last``, the accumulator's code; where it says ``read``, the
-    accumulator itself, unchanged.
+    and, where the token says ``last``, the accumulator's code. Where it says ``read``, the sum
+    leaves as ``value`` and nothing is stored: with ``scale`` and ``first`` 0, that is the
+    accumulator itself.
 
     Parameters
     ----------

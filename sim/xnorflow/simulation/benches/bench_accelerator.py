@@ -34,9 +34,6 @@ GEOMETRY = Geometry.parse(os.environ[GEOMETRY_VARIABLE])
 SEED = int(os.environ[SEED_VARIABLE])
 BLOCK = 3
 SURPLUS_CYCLES = 100
-CUTS = (0, 1, 40, 90, 150, 200, 260, 330)
-"""Cycles from a start to an abort or reset: in the input, and in each layer."""
-
 RESULT_LAST = 1 << 32
 
 
@@ -103,6 +100,10 @@ class Bench:
         assert not len(wrong), f"{len(wrong)} wrong accumulators, the first at {wrong[0]}"
         assert device.pixels.taken == taken
 
+    def cuts(self, count: int) -> list[int]:
+        """Cycles from a block's start at which to break it off: in the input and in every layer."""
+        return np.linspace(0, self.program.block_cycles(BLOCK), count).astype(int).tolist()
+
     async def begin(self, count: int, cycles: int) -> None:
         """Start a block and leave it after some cycles."""
         device = self.device
@@ -140,28 +141,35 @@ async def no_stalls(dut: Any) -> None:
 @cocotb.test()
 async def abort_in_mid_block(dut: Any) -> None:
     """After an abort anywhere the device is idle, silent, and runs the same program again."""
-    bench = await Bench.start(dut, small_network(SEED + 2))
+    bench = await Bench.start(dut, small_network(SEED + 2), stall=0.1)
     await bench.load()
-    for cycles in CUTS:
+    for cycles in bench.cuts(13):
         await bench.begin(BLOCK, cycles)
         await bench.device.abort()
         assert await bench.device.status() == Status(0)
         await bench.device.step(SURPLUS_CYCLES)
         assert not bench.device.results.words
+        await bench.check_block(1)
+    # While a result waits for a host that takes none.
+    device = bench.device
+    device.results.stall = 1.0
+    await bench.begin(BLOCK, 2 * bench.program.block_cycles(BLOCK))
+    assert int(dut.results__valid.value)
+    await device.abort()
+    device.results.stall = 0.1
+    await device.step(SURPLUS_CYCLES)
+    assert not device.results.words
     await bench.check_block(BLOCK)
 
 
 @cocotb.test()
 async def reset_in_mid_block(dut: Any) -> None:
     """After a reset the device has no program; loaded again, it is right again."""
-    bench = await Bench.start(dut, small_network(SEED + 3))
-    for cycles in CUTS[::3]:
+    bench = await Bench.start(dut, small_network(SEED + 3), stall=0.1)
+    for cycles in bench.cuts(4):
         await bench.load()
         await bench.begin(BLOCK, cycles)
-        bench.device.pixels.drop()
-        bench.device.results.forget()
         await bench.device.reset()
-        bench.device.results.forget()
         assert await bench.device.status() == Status(0)
         await bench.device.write("images", 1)
         await bench.device.command(Command.RUN)
@@ -224,8 +232,12 @@ async def wrong_numbers_of_images(dut: Any) -> None:
 
 @cocotb.test()
 async def the_next_block_is_prepared_during_this_one(dut: Any) -> None:
-    """The images register is for the next block; RUN may come with the last result."""
-    bench = await Bench.start(dut, small_network(SEED + 7), stall=0.0)
+    """The images register is for the next block; configuration waits; RUN may come at once.
+
+    The last layer of two reads from the banks' other end: its row must not serve the next input.
+    """
+    bench = await Bench.start(dut, grouped_network(SEED + 7), stall=0.0)
+    assert bench.program.plans[-1].source.base
     device = bench.device
     await bench.load()
     first, second = bench.images(BLOCK), bench.images(BLOCK - 1)
@@ -234,8 +246,11 @@ async def the_next_block_is_prepared_during_this_one(dut: Any) -> None:
     device.pixels.send(first.ravel().tolist())
     await device.step(50)
     await device.write("images", BLOCK - 1)
-    while len(device.results.words) < bench.program.results_count(BLOCK):
-        await device.step()
+    taken = device.config.taken
+    device.config.send(packet(GEOMETRY, Target.CONTROL, [len(bench.program.plans)]))
+    count = bench.program.results_count(BLOCK)
+    await device.until(lambda: len(device.results.words) >= count, "results were missing")
+    assert device.config.taken == taken  # configuration waits for the end of a block
     # RUN is ignored while busy, so the first that counts meets the first idle cycle.
     for _ in range(20):
         await device.command(Command.RUN)
@@ -245,6 +260,7 @@ async def the_next_block_is_prepared_during_this_one(dut: Any) -> None:
     await bench.check_results(second)
     device.results.words = words
     await bench.check_results(first)
+    assert not device.config.words
 
 
 @cocotb.test()

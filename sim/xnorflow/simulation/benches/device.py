@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from xnorflow.simulation.benches.streams import Clocked, Sink, Source
 
 __all__ = ["Device"]
 
-PATIENCE_CYCLES = 100_000
+PATIENCE_CYCLES = 30_000
 
 
 class _Taps:
@@ -99,11 +100,11 @@ class Device(Clocked):
 
     async def idle(self) -> Status:
         """Wait until the device is not busy."""
-        for _ in range(PATIENCE_CYCLES):
+        for _ in range(PATIENCE_CYCLES // 2):  # a read takes two
             status = await self.status()
             if Status.BUSY not in status:
                 return status
-        raise AssertionError(f"still busy after {PATIENCE_CYCLES} status reads")
+        raise AssertionError(f"still busy after {PATIENCE_CYCLES} cycles")
 
     async def load(self, words: npt.NDArray[np.uint32]) -> None:
         """Send a program down the configuration stream."""
@@ -112,20 +113,32 @@ class Device(Clocked):
 
     async def drain(self, source: Source) -> None:
         """Wait until everything queued was taken."""
+        await self.until(lambda: not source.words, "words on a stream were not taken")
+
+    async def until(self, condition: Callable[[], bool], otherwise: str) -> None:
+        """Let cycles pass until a condition holds."""
         for _ in range(PATIENCE_CYCLES):
-            if not source.words:
+            if condition():
                 return
             await self.step()
-        raise AssertionError(f"{len(source.words)} words were not taken")
+        raise AssertionError(f"after {PATIENCE_CYCLES} cycles {otherwise}")
 
     async def abort(self) -> None:
         """Abort, and forget what the streams still hold."""
-        await self.command(Command.ABORT)
+        with self.results.dropping():
+            await self.command(Command.ABORT)
+            self._drop()
+            await self.idle()
+
+    async def reset(self, cycles: int = 2) -> None:
+        """Hold the device in reset, and forget what the streams still hold."""
+        self._drop()
+        with self.results.dropping():
+            await super().reset(cycles)
+
+    def _drop(self) -> None:
         for source in (self.config, self.pixels):
             source.drop()
-        self.results.forget()
-        await self.idle()
-        self.results.forget()
 
     async def run(self, images: npt.NDArray[np.uint8]) -> Status:
         """Run one block to its end."""
