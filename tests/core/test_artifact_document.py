@@ -78,8 +78,9 @@ def test_it_covers_borders_planes_strides_and_pools(tmp_path: Path, run: Any) ->
     net = NetworkBuilder("wide", image_shape=(11, 9, 3), pixel_lanes=3)
     net.conv(signs(2, 9, 3, 2, 3), weight_scales=(3, 1), padding=(2, 1), border=5, stride=2,
              thresholds=levels(9, 7, 90), out_scales=(6, 3, 1), name="border")  # fmt: skip
-    net.conv(signs(10, 3, 3, 9), padding=(1, 1), pool=2, thresholds=levels(10, 3, 90),
-             pool_min=rng.integers(0, 2, 10), out_scales=(7, 4), name="pooled")  # fmt: skip
+    net.conv(signs(10, 3, 3, 9), padding=(1, 1), pool=3, pool_stride=2,
+             thresholds=levels(10, 3, 90), pool_min=rng.integers(0, 2, 10),
+             out_scales=(7, 4), name="pooled")  # fmt: skip
     net.conv(signs(4, 1, 1, 10), name="head")
     floats = {key: rng.normal(size=4) for key in ("scale", "bias", "slope")}
     artifact = net.build(

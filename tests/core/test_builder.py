@@ -44,6 +44,14 @@ def test_planes_borders_and_flattened_images() -> None:
     assert padded.build().network.layers[0].border == 3
 
 
+def test_pools_lie_side_by_side_unless_told() -> None:
+    zeros = np.zeros((4, 1), int)
+    side_by_side = builder().conv(WEIGHTS, thresholds=zeros, padding=(1, 1), pool=3)
+    assert (side_by_side.layers[0].pool_stride, side_by_side.shape) == (3, (2, 2, 4))
+    overlapping = builder().conv(WEIGHTS, thresholds=zeros, padding=(1, 1), pool=2, pool_stride=1)
+    assert (overlapping.layers[0].pool_stride, overlapping.shape) == (1, (5, 5, 4))
+
+
 @pytest.mark.parametrize(
     ("weights", "options", "message"),
     [

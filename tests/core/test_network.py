@@ -57,9 +57,42 @@ def test_a_ragged_rest_is_dropped() -> None:
     assert (layer.map_shape, layer.out_shape) == ((5, 4), (2, 2, 4))
 
 
+@pytest.mark.parametrize(
+    ("pool", "pool_stride", "outputs", "covered"),
+    [
+        (2, 0, (4, 4), (8, 8)),
+        (3, 3, (2, 2), (6, 6)),
+        (3, 2, (3, 3), (7, 7)),
+        (2, 1, (7, 7), (8, 8)),
+        (8, 7, (1, 1), (8, 8)),
+    ],
+)
+def test_pooling_windows_that_overlap(
+    pool: int, pool_stride: int, outputs: tuple[int, int], covered: tuple[int, int]
+) -> None:
+    layer = LayerSpec(**CONV | {"pool": pool, "pool_stride": pool_stride, "border": 0})
+    assert layer.pool_stride == (pool_stride or pool)
+    assert layer.out_shape == (*outputs, 4)
+    assert layer.pooled_shape == covered
+    assert layer.xnors == covered[0] * covered[1] * 4 * 27 * 2
+
+
 def test_json_comes_back() -> None:
     spec = network(epilogue=(Affine(),), classes=tuple("0123456789"))
     assert NetworkSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_json_names_the_pool_stride_only_where_windows_overlap() -> None:
+    """Files from before windows could overlap have no such key, and keep their digest."""
+    plain = LayerSpec(**CONV)
+    assert "pool_stride" not in plain.to_json()
+    assert LayerSpec.from_json(plain.to_json()) == plain
+    assert LayerSpec.from_json(plain.to_json() | {"pool_stride": 2}) == plain
+    overlapping = LayerSpec(**CONV | {"pool": 3, "pool_stride": 2})
+    assert overlapping.to_json()["pool_stride"] == 2
+    assert LayerSpec.from_json(overlapping.to_json()) == overlapping
+    with pytest.raises(ValueError, match="layer 'conv': pool_stride must be at least 1, not 0"):
+        LayerSpec.from_json(plain.to_json() | {"pool_stride": 0})
 
 
 @pytest.mark.parametrize(
@@ -84,6 +117,10 @@ def test_json_comes_back() -> None:
         ({"out_lanes": -1}, "out_lanes must be from 0 to 3, not -1"),
         ({"pool": 9}, "pool 9 is larger than the map 8x8"),
         ({"pool": 0}, "pool must be at least 1"),
+        ({"pool": 9, "pool_stride": 8}, "pool 9 is larger than the map 8x8"),
+        ({"pool": 2, "pool_stride": 3}, "pool_stride 3 does not fit pool 2"),
+        ({"pool": 4, "pool_stride": 2}, "pool_stride 2 does not fit pool 4"),
+        ({"pool": 1, "pool_stride": -1}, "pool_stride must be at least 1, not -1"),
         ({"out_lanes": 0}, "cannot max-pool"),
         ({"in_scales": (1 << 30,)}, "past 32 bits"),
         ({"name": ""}, "name must be 1 to 64"),
@@ -110,6 +147,8 @@ def test_a_layer_that_cannot_be_is_refused(changes: dict[str, Any], message: str
         {"out_channels": True},
         {"stride": 1.0},
         {"pool": None},
+        {"pool_stride": 2.0},
+        {"pool_stride": None},
         {"border": 1.5},
         {"border": False},
         {"in_scales": {2: 1}},

@@ -39,7 +39,6 @@ def geometry_of(shape: str, **memory: int) -> Geometry:
         "activation_depth": 64,
         "weight_depth": 16,
         "accumulator_depth": 16,
-        "threshold_depth": 4,
         "layer_depth": 4,
         "scale_depth": 8,
         "pool_depth": 8,

@@ -11,39 +11,54 @@ from xnorflow.core.geometry import Geometry
 
 __all__ = ["MapModel", "Memory", "written"]
 
-Memory = dict[tuple[int, int], int]
-"""Words by bank and address."""
+Memory = dict[tuple[int, int, int], int]
+"""Words by pixel stream, bank and address."""
 
 
 class MapModel:
-    """A map of codes (height, width, channels) of ``images`` images, from address ``base`` on.
+    """A map of codes (height, width, channels) of ``units`` units, from address ``base`` on.
 
-        bank    = (y + word + lane) mod streams
-        address = base + image * image_stride + (y // streams) * line_stride
-                  + word * word_stride + lane * lane_stride + x
+        bank row    = (y + word // taps + lane) mod streams
+        bank column = (x + word) mod taps
+        address     = base + unit * image_stride + (y // streams) * line_stride
+                      + word * word_stride + lane * lane_stride + x // taps
 
-    A map of one position has its images side by side, ``images`` wide.
+    Image i is pixel stream i mod pixels of unit i // pixels. With ``flat``, a map of one position
+    has its units side by side, ``units`` wide.
     """
 
     def __init__(
-        self, geometry: Geometry, shape: tuple[int, int, int], lanes: int, images: int, base: int
+        self,
+        geometry: Geometry,
+        shape: tuple[int, int, int],
+        lanes: int,
+        units: int,
+        base: int = 0,
+        *,
+        flat: bool = False,
     ) -> None:
-        self.geometry, self.shape, self.lanes, self.base = geometry, shape, lanes, base
+        self.geometry, self.shape, self.lanes = geometry, shape, lanes
+        self.units, self.base, self.flat = units, base, flat
         height, width, channels = shape
-        self.flat = (height, width) == (1, 1)
         self.words = -(-channels // geometry.word_width)
-        self.lane_stride = images if self.flat else width
+        self.tail = channels - (self.words - 1) * geometry.word_width
+        self.lane_stride = -(-(units if flat else width) // geometry.taps)
         self.word_stride = lanes * self.lane_stride
         self.line_stride = self.words * self.word_stride
         lines = -(-height // geometry.streams)
-        self.image_stride = 1 if self.flat else lines * self.line_stride
+        self.image_stride = 0 if flat else lines * self.line_stride
+        self.size = self.line_stride if flat else units * self.image_stride
 
-    def place(self, image: int, y: int, x: int, word: int, lane: int) -> tuple[int, int]:
-        """Bank and address of one word."""
-        streams = self.geometry.streams
-        address = self.base + image * self.image_stride + y // streams * self.line_stride
-        address += word * self.word_stride + lane * self.lane_stride + x
-        return (y + word + lane) % streams, address
+    def place(self, image: int, y: int, x: int, word: int, lane: int) -> tuple[int, int, int]:
+        """Pixel stream, bank and address of one word."""
+        streams, taps = self.geometry.streams, self.geometry.taps
+        unit, pixel = divmod(image, self.geometry.pixels)
+        if self.flat:
+            x = unit
+        address = self.base + unit * self.image_stride + y // streams * self.line_stride
+        address += word * self.word_stride + lane * self.lane_stride + x // taps
+        row = (y + word // taps + lane) % streams
+        return pixel, row * taps + (x + word) % taps, address
 
     def words_of(self, codes: np.ndarray) -> Memory:
         """Words that hold ``codes`` (images, height, width, channels); lane 0 is the top bit."""
@@ -58,17 +73,24 @@ class MapModel:
 
 
 def written(geometry: Geometry, seen: list[dict[str, Any]]) -> tuple[Memory, int]:
-    """What ``writes`` leave in banks that were full of ones, and how many there were."""
+    """What ``writes`` leave in banks that were full of ones, and how many words were written.
+
+    A cycle whose ``held`` is 1 writes nothing.
+    """
     memory: Memory = {}
     count = 0
     size = geometry.granule
     ones = (1 << geometry.word_width) - 1
     for out in seen:
+        if out.get("held"):
+            continue
         for bank, write in enumerate(out["writes"]):
-            count += bool(write["enable"])
-            for granule in range(geometry.word_width // size):
-                if write["enable"] >> granule & 1:
-                    mask = ((1 << size) - 1) << granule * size
-                    key = bank, write["address"]
-                    memory[key] = memory.get(key, ones) & ~mask | write["data"] & mask
+            for pixel, enable in enumerate(write["enable"]):
+                count += bool(enable)
+                for granule in range(geometry.word_width // size):
+                    if enable >> granule & 1:
+                        mask = ((1 << size) - 1) << granule * size
+                        key = pixel, bank, write["address"]
+                        kept = memory.get(key, ones) & ~mask
+                        memory[key] = kept | write["data"][pixel] & mask
     return memory, count

@@ -10,19 +10,20 @@ from tests.gateware.helpers import SHAPES, geometry_of, trace
 from xnorflow.gateware.deskew import Deskew
 
 
+@pytest.mark.parametrize("pixels", [1, 2])
 @pytest.mark.parametrize("shape", [*SHAPES, "2x1x16x8"])
-def test_deskew_brings_a_position_together(shape: str) -> None:
+def test_deskew_brings_a_position_together(shape: str, pixels: int) -> None:
     """Hop h's codes come h cycles late and leave with the last hop's."""
-    geometry = geometry_of(shape)
+    geometry = geometry_of(shape, pixels=pixels)
     rng = np.random.default_rng(150)
-    codes = rng.integers(1 << geometry.max_lanes, size=(60, geometry.columns))
+    codes = rng.integers(1 << geometry.max_lanes, size=(60, geometry.columns * pixels))
     valid = rng.integers(2, size=60)
     hops = np.arange(geometry.columns) // geometry.columns_per_hop
     stimulus = [
         {
             "codes": [
-                {"code": int(codes[max(cycle - hop, 0), column]), "pool_min": column % 2}
-                for column, hop in enumerate(hops)
+                {"code": int(codes[max(cycle - hop, 0), index]), "pool_min": index % 2}
+                for index, hop in enumerate(hops.repeat(pixels))
             ],
             "valids": sum(int(valid[max(cycle - hop, 0)]) << column
                           for column, hop in enumerate(hops)),
@@ -34,7 +35,9 @@ def test_deskew_brings_a_position_together(shape: str) -> None:
     for cycle in range(late, 60):
         assert seen[cycle]["o_valid"] == valid[cycle - late]
         assert [out["code"] for out in seen[cycle]["o"]] == codes[cycle - late].tolist()
-        assert [out["pool_min"] for out in seen[cycle]["o"]] == [c % 2 for c in range(len(hops))]
+        assert [out["pool_min"] for out in seen[cycle]["o"]] == [
+            index % 2 for index in range(len(hops) * pixels)
+        ]
 
 
 def test_reset_in_mid_position() -> None:

@@ -1,101 +1,215 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The processing element against a few lines of Python."""
+"""A row of processing elements against a few lines of Python, in both forms."""
 
 from __future__ import annotations
 
-import numpy as np
+import random
+from typing import Any
+
 import pytest
-from tests.gateware.helpers import geometry_of, popcount, trace
+from amaranth import Module
+from tests.gateware.carry import add_cells
+from tests.gateware.helpers import popcount, trace
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.element import ProcessingElement
+from xnorflow.gateware import popcount as chains
+from xnorflow.gateware import target
+from xnorflow.gateware.element import ElementRow
+from xnorflow.gateware.target import Target
 
-# One load beat a word, two and four; every word width.
-SHAPES = ("2x1x2x8", "2x2x3x16", "3x3x4x16", "2x2x4x32", "3x3x2x64")
+FORMS = ("portable", "chained")
+
+# Shape and row: every word width; loads of 1, 2, 4, 8 and 16 beats; 1, 2 and 4 columns a hop;
+# sums that double; several pixel streams.
+CASES = (
+    ("2x1x2x8", 1),
+    ("3x1x3x8,weight_bus=72", 2),
+    ("2x2x4x16,pixels=2", 3),
+    ("3x3x4x32", 0),
+    ("3x3x2x32,weight_bus=288", 8),
+    ("3x3x4x64", 3),
+    ("3x3x2x64,weight_bus=72", 7),
+    ("3x3x2x64,weight_bus=144", 8),
+    ("3x3x3x64,weight_bus=288", 0),
+    ("2x2x2x64,weight_bus=256,pixels=2", 2),
+)
 
 
-def stimulus(geometry: Geometry, seed: int, cycles: int) -> list[dict[str, int]]:
-    """Random words without a gap, a third of them masked, weights shifted in at any time."""
-    rng = np.random.default_rng(seed)
-    highest = (geometry.rows - 1) * geometry.word_width
-    return [
+@pytest.fixture(autouse=True)
+def _model_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A family whose carry cells can be simulated; test_popcount proves that they are the real."""
+    monkeypatch.setattr(target, "FAMILIES", (*target.FAMILIES, "chained"))
+    monkeypatch.setitem(chains._CHAINS, "chained", add_cells)
+
+
+def element(geometry: Geometry, row: int, form: str) -> ElementRow:
+    class Formed(ElementRow):
+        def elaborate(self, platform: object) -> Module:
+            return super().elaborate(Target(form))
+
+    return Formed(geometry, row=row)
+
+
+class Stimulus:
+    """Words without a gap, a third of them masked; now and then a load, its words masked."""
+
+    def __init__(self, geometry: Geometry, row: int, seed: int, *, double: int = 0) -> None:
+        self.geometry, self.row, self.double = geometry, row, double
+        self.rng = random.Random(seed)
+        self.cycles: list[dict[str, Any]] = []
+        self.resting = [[0] * geometry.columns_per_hop]
+        """Weights that each cycle's words meet."""
+
+    def run(self, cycles: int) -> None:
+        for _ in range(cycles):
+            self._cycle(load=0)
+            self.resting.append(self.resting[-1])
+
+    def load(self, weights: list[int] | None = None) -> None:
+        geometry, rng = self.geometry, self.rng
+        columns, beat = geometry.columns_per_hop, geometry.weight_beat
+        new = weights or [rng.getrandbits(geometry.word_width) for _ in range(columns)]
+        for cycle in range(geometry.weight_load_cycles):
+            self._cycle(load=1, masked=cycle > 0)
+            self.cycles[-1]["weights"] = [
+                word >> (beat * cycle) & ((1 << beat) - 1) for word in new
+            ]
+            self.resting.append(self.resting[-1])
+        self.resting[-1] = new
+
+    def _cycle(self, *, load: int, masked: bool = False) -> None:
+        geometry, rng = self.geometry, self.rng
+        bound = geometry.sum_bound(self.row - 1) if self.row else 0
+        if self.double:
+            bound = min(bound, (geometry.sum_bound(self.row) - geometry.word_width) // 2)
+        lanes = geometry.columns_per_hop * geometry.pixels
+        masks = [rng.random() < 0.67 and not masked for _ in range(geometry.pixels)]
+        self.cycles.append(
+            {
+                "words": [rng.getrandbits(geometry.word_width) for _ in range(geometry.pixels)],
+                "masks": sum(mask << pixel for pixel, mask in enumerate(masks)),
+                "load": load,
+                "double": self.double,
+                "weights": [
+                    rng.getrandbits(geometry.weight_beat) for _ in range(geometry.columns_per_hop)
+                ],
+                "sums_in": [rng.randint(0, bound) for _ in range(lanes)],
+            }
+        )
+
+    def expected(self, latency: int) -> list[list[int] | None]:
+        """``sums_out`` of each cycle; None before the first word can have come through."""
+        geometry = self.geometry
+        sums: list[list[int] | None] = [None] * latency
+        for at in range(latency, len(self.cycles)):
+            then, before = self.cycles[at - latency], self.cycles[at - 1]
+            row_sums = []
+            for column in range(geometry.columns_per_hop):
+                for pixel in range(geometry.pixels):
+                    differ = then["words"][pixel] ^ self.resting[at - latency][column]
+                    count = popcount(differ) if then["masks"] >> pixel & 1 else 0
+                    above = before["sums_in"][column * geometry.pixels + pixel] if self.row else 0
+                    row_sums.append((above << self.double) + count)
+            sums.append(row_sums)
+        return sums
+
+
+def check(geometry: Geometry, row: int, form: str, stimulus: Stimulus) -> None:
+    dut = element(geometry, row, form)
+    seen = trace(dut, stimulus.cycles, "sums_out")
+    expected = stimulus.expected(geometry.word_width.bit_length() - 1)
+    for cycle, (out, sums) in enumerate(zip(seen, expected, strict=True)):
+        assert sums is None or out["sums_out"] == sums, f"cycle {cycle}"
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("shape", "row"), CASES)
+def test_counts_mismatches_every_cycle(shape: str, row: int, form: str) -> None:
+    """Loads one cycle apart and further, words on both sides of each."""
+    geometry = Geometry.parse(shape)
+    stimulus = Stimulus(geometry, row, seed=1)
+    stimulus.run(5)
+    for gap in (20, 1, 2, 9, 20):
+        stimulus.load()
+        stimulus.run(gap)
+    check(geometry, row, form, stimulus)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("row", [1, 4, 7])
+def test_sums_from_above_count_twice(row: int, form: str) -> None:
+    geometry = Geometry.parse("3x3x2x64")
+    assert geometry.doubles(row)
+    stimulus = Stimulus(geometry, row, seed=2, double=1)
+    stimulus.load()
+    stimulus.run(40)
+    check(geometry, row, form, stimulus)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_double_means_nothing_elsewhere(form: str) -> None:
+    geometry = Geometry.parse("3x3x2x64")
+    assert not geometry.doubles(8)
+    stimulus = Stimulus(geometry, 8, seed=3)
+    stimulus.run(30)
+    for cycle in stimulus.cycles:
+        cycle["double"] = 1
+    check(geometry, 8, form, stimulus)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("shape", "row"), CASES)
+def test_latency_and_largest_sum(shape: str, row: int, form: str) -> None:
+    """One word that mismatches in every bit, on top of rows that all do: seen once, in time."""
+    geometry = Geometry.parse(shape)
+    dut = element(geometry, row, form)
+    lanes = geometry.columns_per_hop * geometry.pixels
+    word = geometry.word_width
+    above = geometry.sum_bound(row) - word if row else 0
+    above = min(above, geometry.sum_bound(row - 1)) if row else 0
+    ones = [(1 << word) - 1] * geometry.pixels
+    inputs = [
         {
-            "word": int(rng.integers(1 << geometry.word_width, dtype=np.uint64)),
-            "mask": int(rng.random() < 0.67),
-            "load": int(rng.random() < 0.3),
-            "weights": int(rng.integers(1 << geometry.weight_beat)),
-            "sum_in": int(rng.integers(highest + 1)),
+            "words": ones,
+            "masks": (cycle == 5) * ((1 << geometry.pixels) - 1),
+            "sums_in": [above] * lanes,
         }
-        for _ in range(cycles)
+        for cycle in range(140)
     ]
+    sums = [out["sums_out"] for out in trace(dut, inputs, "sums_out")]
+    assert dut.latency_cycles == ElementRow.popcount_cycles(geometry) + 1
+    highest = [above + word] * lanes
+    assert [at for at, each in enumerate(sums) if each == highest] == [5 + dut.latency_cycles]
+    # Registers without a reset start at 0 in simulation.
+    assert all(each == [above] * lanes for each in sums[2 : 5 + dut.latency_cycles])
+    assert all(each == [above] * lanes for each in sums[6 + dut.latency_cycles :])
 
 
-def model(geometry: Geometry, inputs: list[dict[str, int]]) -> list[int | None]:
-    """``sum_out`` of each cycle; None before the first word can have come through."""
-    latency = geometry.word_width.bit_length()  # log2(word_width) + 1
-    weights = [0] * geometry.word_width  # bits, lowest first
-    counts = []
-    for now in inputs:
-        word = [now["word"] >> bit & 1 for bit in range(geometry.word_width)]
-        differ = sum(a != b for a, b in zip(word, weights, strict=True))
-        counts.append(differ if now["mask"] else 0)
-        if now["load"]:
-            beat = [now["weights"] >> bit & 1 for bit in range(geometry.weight_beat)]
-            weights = weights[geometry.weight_beat :] + beat
-    return [None] * latency + [
-        inputs[at - 1]["sum_in"] + counts[at - latency] for at in range(latency, len(inputs))
-    ]
+@pytest.mark.parametrize("form", FORMS)
+def test_weights_rest_until_a_whole_load(form: str) -> None:
+    geometry = Geometry.parse("3x3x4x16")
+    old, new = [0xA5C3, 0x0F69, 0xFFFF, 0x0001], [0x0F69, 0x0000, 0x1234, 0xFFFE]
+    stimulus = Stimulus(geometry, 0, seed=4)
+    stimulus.load(old)
+    stimulus.run(20)
+    stimulus.load(new)
+    stimulus.run(20)
+    for at, cycle in enumerate(stimulus.cycles):
+        cycle["words"] = [old[1]]
+        cycle["masks"] = cycle["masks"] if cycle["load"] else 1
+        cycle["sums_in"] = [0] * 4
+        assert at < 100
+    dut = element(geometry, 0, form)
+    sums = [out["sums_out"] for out in trace(dut, stimulus.cycles, "sums_out")]
+    assert sums[23] == [popcount(weights ^ old[1]) for weights in old]
+    assert sums[-1] == [popcount(weights ^ old[1]) for weights in new]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_counts_mismatches_every_cycle(shape: str, seed: int) -> None:
-    geometry = geometry_of(shape)
-    inputs = stimulus(geometry, seed, 250)
-    seen = trace(ProcessingElement(geometry), inputs, "sum_out")
-    expected = model(geometry, inputs)
-    for cycle, (out, sum_out) in enumerate(zip(seen, expected, strict=True)):
-        assert sum_out is None or out["sum_out"] == sum_out, f"cycle {cycle}"
+def test_row_outside_the_array() -> None:
+    with pytest.raises(ValueError, match="row must be from 0 to 8, not 9"):
+        ElementRow(Geometry.parse("3x3x4x16"), row=9)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_latency_and_largest_sum(shape: str) -> None:
-    """One word that mismatches in every bit, on top of rows that all do: seen once, and in time."""
-    geometry = geometry_of(shape)
-    element = ProcessingElement(geometry)
-    above = (geometry.rows - 1) * geometry.word_width
-    ones = (1 << geometry.word_width) - 1
-    inputs = [{"word": ones, "mask": int(cycle == 5), "sum_in": above} for cycle in range(40)]
-    sums = [out["sum_out"] for out in trace(element, inputs, "sum_out")]
-    assert sums.index(above + geometry.word_width) == 5 + element.latency_cycles
-    assert sums.count(above + geometry.word_width) == 1
-    assert max(sums) < 1 << geometry.sum_width
-    assert element.latency_cycles == ProcessingElement.popcount_cycles(geometry) + 1
-
-
-def test_weights_rest_until_a_whole_load() -> None:
-    """Four beats of four bits, lowest bits first, replace a 16-bit word."""
-    geometry = geometry_of("3x3x4x16")
-    old, new = 0xA5C3, 0x0F69
-    beats = [{"load": 1, "weights": value >> shift & 15} for value in (old, new)
-             for shift in (0, 4, 8, 12)]  # fmt: skip
-    probe = {"load": 0, "mask": 1, "word": old}
-    inputs = [*beats[:4], *[probe] * 20, *beats[4:], *[probe] * 20]
-    sums = [out["sum_out"] for out in trace(ProcessingElement(geometry), inputs, "sum_out")]
-    assert sums[23] == 0
-    assert sums[-1] == popcount(old ^ new)
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_reset_clears_everything(shape: str) -> None:
-    geometry = geometry_of(shape)
-    before, after = stimulus(geometry, 3, 50), stimulus(geometry, 4, 50)
-    inputs = [*before, {"rst": 1, "mask": 1}, *({"rst": 0, **now} for now in after)]
-    seen = trace(ProcessingElement(geometry), inputs, "sum_out")[51:]
-    expected = model(geometry, after)
-    # Nothing of the words before comes out: the first cycles give the sums from above alone.
-    assert seen[0]["sum_out"] == 0
-    for cycle in range(1, 50):
-        alone = after[cycle - 1]["sum_in"]
-        sum_out = expected[cycle]
-        assert seen[cycle]["sum_out"] == (alone if sum_out is None else sum_out), f"cycle {cycle}"
+def test_unknown_family() -> None:
+    with pytest.raises(ValueError, match=r"family must be one of .* not 'ice40'"):
+        Target("ice40")

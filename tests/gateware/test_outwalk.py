@@ -8,35 +8,56 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.gateware.helpers import trace
-from tests.gateware.outputs import OUTPUTS, OutputLayer
+from tests.gateware.outputs import OUTPUTS, OutputRow
 
 from xnorflow.gateware.outwalk import OutputWalk
 
-PORTS = ("address", "rotation", "word", "offset", "layer_end")
+FLAGS = ("first_x", "last_x", "first_y", "last_y", "window")
 
 
 @pytest.mark.parametrize("idle", [0.0, 0.5])
-@pytest.mark.parametrize("layer", OUTPUTS, ids=lambda layer: f"{layer.shape}-{layer.out_shape}")
-def test_walks_a_layer(layer: OutputLayer, idle: float) -> None:
-    """Two layers in a row; what is shown holds until a result was written."""
-    geometry = layer.geometry
+@pytest.mark.parametrize("case", OUTPUTS, ids=str)
+def test_walks_a_row(case: OutputRow, idle: float) -> None:
+    """Two rows in a row; a place holds from its window's codes on until the next one's."""
+    geometry, target = case.geometry, case.target
+    streams, taps = geometry.streams, geometry.taps
     rng = np.random.default_rng(200)
-    # A pooled result's place is that of the position that closes its window.
-    results = [(tile, image, y // layer.pool, x // layer.pool)
-               for tile, image, y, x, closes in layer.walk() if closes]  # fmt: skip
+    walk = case.walk()
+    closing = sum(closes for *_, closes in walk)
     stimulus: list[dict[str, Any]] = []
-    shown: dict[int, dict[str, int]] = {}
+    shown: list[tuple[int, dict[str, int]]] = []
+    windows: dict[int, int] = {}
     for _ in range(2):
-        stimulus.append({"row": layer.row, "images": layer.images, "start": 1, "step": 0})
-        for number, (tile, image, y, x) in enumerate(results):
-            word, offset = divmod(tile * geometry.columns, geometry.word_width)
-            bank, address = layer.target.place(image, y, x, word, 0)
-            place = {"address": address, "rotation": bank, "word": word, "offset": offset}
+        stimulus.append({"row": case.row, "units": case.units, "start": 1, "valid": 0})
+        number = 0
+        for tile, unit, y, x, closes in walk:
             while rng.random() < idle:
-                shown[len(stimulus)] = {**place, "layer_end": 0}
-                stimulus.append({"start": 0, "step": 0})
-            shown[len(stimulus)] = {**place, "layer_end": int(number == len(results) - 1)}
-            stimulus.append({"start": 0, "step": 1})
-    seen = trace(OutputWalk(geometry), stimulus, *PORTS)
-    for cycle, place in shown.items():
-        assert seen[cycle] == place, f"cycle {cycle}"
+                stimulus.append({"start": 0, "valid": 0})
+            if closes:
+                number += 1
+                word, offset = divmod(tile * geometry.columns, geometry.word_width)
+                at_y = case.line + (y - case.pool + 1) // case.stride
+                at_x = (x - case.pool + 1) // case.stride
+                _, bank, address = target.place(unit * case.pixels, at_y, at_x, word, 0)
+                place = {
+                    "address": address,
+                    "row": bank // taps,
+                    "column": bank % taps,
+                    "word": word,
+                    "word_column": word % taps,
+                    "granule": offset // geometry.granule,
+                    "end": int(number == closing),
+                }
+                shown.append((len(stimulus) + OutputWalk.latency_cycles, place))
+                windows[len(stimulus)] = at_x
+            stimulus.append({"start": 0, "valid": 1})
+        # The next row's values may come once this row's last place is shown.
+        stimulus += [{"valid": 0}] * OutputWalk.latency_cycles
+    seen = trace(OutputWalk(geometry), stimulus, "place", *FLAGS)
+    assert all(row < streams for row in (out["place"]["row"] for out in seen))
+    for (begin, place), (end, _) in zip(shown, [*shown[1:], (len(seen), {})], strict=True):
+        for cycle in range(begin, min(end, len(seen))):
+            assert seen[cycle]["place"] == place, f"cycle {cycle}"
+    for cycle, window in windows.items():
+        flags = seen[cycle]
+        assert flags["last_x"] and flags["last_y"] and flags["window"] == window, f"cycle {cycle}"

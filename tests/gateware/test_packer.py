@@ -14,18 +14,25 @@ from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.packer import Packer
 
 PORTS = ("done", "writes")
+Writes = dict[int, dict[str, Any]]
 
 
 def random_result(geometry: Geometry, rng: np.random.Generator) -> dict[str, Any]:
     """Codes, their place, and the row's fields that say how they are written."""
-    width, granule = geometry.word_width, geometry.granule
-    word = int(rng.integers(3))
+    width, columns = geometry.word_width, geometry.columns
+    word, offset = divmod(int(rng.integers(5)) * columns, width)
+    count = columns * geometry.pixels
     return {
-        "codes": rng.integers(1 << geometry.max_lanes, size=geometry.columns).tolist(),
-        "address": int(rng.integers(20)),
-        "rotation": int(rng.integers(geometry.streams)),
-        "word": word,
-        "offset": int(rng.integers(width // granule)) * granule,
+        "codes": rng.integers(1 << geometry.max_lanes, size=count).tolist(),
+        "place": {
+            "address": int(rng.integers(20)),
+            "row": int(rng.integers(geometry.streams)),
+            "column": int(rng.integers(geometry.taps)),
+            "word": word,
+            "word_column": word % geometry.taps,
+            "granule": offset // geometry.granule,
+            "end": 0,
+        },
         "row": {
             "out_word_last": word + int(rng.integers(4)),
             "out_lane_last": int(rng.integers(geometry.max_lanes)),
@@ -35,84 +42,106 @@ def random_result(geometry: Geometry, rng: np.random.Generator) -> dict[str, Any
     }
 
 
-def expected_writes(geometry: Geometry, now: dict[str, Any]) -> list[dict[int, dict[str, int]]]:
-    """Each cycle's writes by bank."""
-    width, streams, granule = geometry.word_width, geometry.streams, geometry.granule
-    row, first = now["row"], now["offset"]
-    end = first + geometry.columns
-    words = min(-(-end // width), row["out_word_last"] - now["word"] + 1)
+def plane(geometry: Geometry, now: dict[str, Any], word: int, lane: int, pixel: int) -> int:
+    """A lane of one of the words that the tile touches."""
+    bits = 0
+    for bit in range(geometry.word_width):
+        column = word * geometry.word_width + bit - now["place"]["granule"] * geometry.granule
+        if 0 <= column < geometry.columns:
+            code = now["codes"][column * geometry.pixels + pixel]
+            bits |= (code >> (geometry.max_lanes - 1 - lane) & 1) << bit
+    return bits
+
+
+def expected_writes(geometry: Geometry, now: dict[str, Any]) -> list[Writes]:
+    """Each cycle's writes by bank: which bits of the word are written, and their values."""
+    width, streams, taps = geometry.word_width, geometry.streams, geometry.taps
+    row, place = now["row"], now["place"]
+    first = place["granule"] * geometry.granule
+    words = min(-(-(first + geometry.columns) // width), row["out_word_last"] - place["word"] + 1)
     cycles = []
-    for word in range(words):
-        enable = sum(1 << g for g in range(width // granule) if word * width + g * granule >= first)
+    for begin in range(0, words, geometry.write_words):
         for start in range(0, row["out_lane_last"] + 1, streams):
-            writes = {}
-            for lane in range(start, min(start + streams, row["out_lane_last"] + 1)):
-                bits = 0
-                for bit in range(width):
-                    column = word * width + bit - first
-                    if 0 <= column < geometry.columns:
-                        code = now["codes"][column]
-                        bits |= (code >> (geometry.max_lanes - 1 - lane) & 1) << bit
-                address = now["address"] + word * row["out_word_stride"]
-                address += lane * row["out_lane_stride"]
-                bank = (now["rotation"] + word + lane) % streams
-                writes[bank] = {"enable": enable, "address": address, "data": bits}
+            writes: Writes = {}
+            for word in range(begin, min(begin + geometry.write_words, words)):
+                written = (1 << width) - 1 & (~0 if word else ~0 << first)
+                for lane in range(start, min(start + streams, row["out_lane_last"] + 1)):
+                    at_row = place["row"] + (place["word_column"] + word) // taps + lane
+                    bank = at_row % streams * taps + (place["column"] + word) % taps
+                    address = place["address"] + word * row["out_word_stride"]
+                    writes[bank] = {
+                        "bits": written,
+                        "address": address + lane * row["out_lane_stride"],
+                        "data": [
+                            plane(geometry, now, word, lane, pixel) & written
+                            for pixel in range(geometry.pixels)
+                        ],
+                    }
             cycles.append(writes)
     return cycles
 
 
+def seen_writes(geometry: Geometry, out: dict[str, Any]) -> Writes:
+    writes: Writes = {}
+    for bank, write in enumerate(out["writes"]):
+        enable = write["enable"][0]
+        assert write["enable"] == [enable] * geometry.pixels
+        size = geometry.granule
+        bits = sum(
+            ((1 << size) - 1) << g * size
+            for g in range(geometry.word_width // size)
+            if enable >> g & 1
+        )
+        if bits:
+            data = [word & bits for word in write["data"]]
+            writes[bank] = {"bits": bits, "address": write["address"], "data": data}
+    return writes
+
+
+CASES = [*((shape, 3, 1) for shape in SHAPES), ("2x1x24x8", 3, 2), ("2x1x5x16", 2, 1),
+         ("3x3x16x8", 1, 2), ("2x2x16x8", 3, 1), ("3x3x8x8", 2, 2), ("2x2x12x8", 1, 2)]  # fmt: skip
+
+
 @pytest.mark.parametrize("idle", [0.0, 0.5])
-@pytest.mark.parametrize("shape", [*SHAPES, "2x1x24x8", "2x1x5x16"])
-def test_writes_each_result_once(shape: str, idle: float) -> None:
-    """Result after result, the next one in the cycle in which the last is done, or later."""
-    geometry = geometry_of(shape)
+@pytest.mark.parametrize(("shape", "lanes", "pixels"), CASES)
+def test_writes_each_result_once(shape: str, lanes: int, pixels: int, idle: float) -> None:
+    """Result after result, the next one in the cycle after the last was done, or later."""
+    geometry = geometry_of(shape, max_lanes=lanes, pixels=pixels)
     rng = np.random.default_rng(210)
-    results = [random_result(geometry, rng) for _ in range(80)]
+    results = [random_result(geometry, rng) for _ in range(60)]
     arrivals: list[int] = []
 
     def stimulus() -> Generator[dict[str, Any], dict[str, Any], None]:
-        cycle, place = 0, {}
+        cycle = 0
         for now in results:
-            while rng.random() < idle:
-                yield {"valid": 0, "codes": [0] * geometry.columns}
+            while rng.random() < idle or not cycle:
+                yield {"valid": 0}
                 cycle += 1
             arrivals.append(cycle)
-            # Codes come with valid; the walk has moved on to their place a cycle later.
-            seen = yield {**place, "valid": 1, "codes": now["codes"]}
-            cycle += 1
-            place = {name: now[name] for name in ("address", "rotation", "word", "offset", "row")}
             length = len(expected_writes(geometry, now))
-            for left in range(length - 1, -1 if idle else 0, -1):
-                seen = yield {**place, "valid": 0}
+            for left in range(length - 1, -1, -1):
+                seen = yield {**now, "valid": int(left == length - 1)}
                 assert seen["done"] == (left == 0)
                 cycle += 1
         for _ in range(SURPLUS_CYCLES):
-            yield {**place, "valid": 0}
+            yield {"valid": 0}
 
     seen = trace(Packer(geometry), stimulus(), *PORTS)
-    expected: dict[tuple[int, int], dict[str, int]] = {}
+    expected: dict[int, Writes] = {}
     for arrival, now in zip(arrivals, results, strict=True):
-        # Held from the next cycle on, and registered.
-        for late, writes in enumerate(expected_writes(geometry, now)):
-            expected |= {(arrival + 2 + late, bank): write for bank, write in writes.items()}
-    found = {
-        (cycle, bank): write
-        for cycle, out in enumerate(seen)
-        for bank, write in enumerate(out["writes"])
-        if write["enable"]
-    }
-    assert found == expected
+        expected |= dict(enumerate(expected_writes(geometry, now), arrival + 1))  # registered
+    found = {cycle: seen_writes(geometry, out) for cycle, out in enumerate(seen)}
+    assert {cycle: writes for cycle, writes in found.items() if writes} == expected
     assert sum(out["done"] for out in seen) == len(results)
 
 
 def test_reset_in_mid_result() -> None:
     geometry = geometry_of("2x1x24x8")
     now = random_result(geometry, np.random.default_rng(211))
-    now["row"] = {**now["row"], "out_word_last": 9, "out_lane_last": 2}
+    now["row"] = {**now["row"], "out_word_last": 20, "out_lane_last": 2}
     begin = {**now, "valid": 1}
     quiet = {"rst": 0, "valid": 0}
     stimulus = [begin, quiet, quiet, {**quiet, "rst": 1}, *[quiet] * 50, begin, *[quiet] * 50]
-    seen = trace(Packer(geometry), stimulus, *PORTS)
-    assert not any(write["enable"] for out in seen[4:55] for write in out["writes"])
-    count = sum(bool(write["enable"]) for out in seen[55:] for write in out["writes"])
-    assert count == sum(len(writes) for writes in expected_writes(geometry, now))
+    seen = [seen_writes(geometry, out) for out in trace(Packer(geometry), stimulus, *PORTS)]
+    assert not any(seen[4:55])
+    assert [writes for writes in seen[55:] if writes] == expected_writes(geometry, now)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The result shifter: accumulators of a position leave in the order of their columns."""
+# amaranth: UnusedElaboratable=no
+"""The result shifter: accumulators of positions leave in the order of pixel streams and columns."""
 
 from __future__ import annotations
 
@@ -8,99 +9,156 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.gateware.helpers import SHAPES, SURPLUS_CYCLES, geometry_of, trace
+from tests.gateware.helpers import SURPLUS_CYCLES, geometry_of, trace
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.results import ResultShifter
+from xnorflow.gateware.results import QUEUE_DEPTH, ResultShifter
 
-OUTPUTS = ("results.valid", "results.payload", "done", "waiting")
+OUTPUTS = ("results.valid", "results.payload", "room", "waiting", "idle")
+SHAPES = (("2x1x2x8", 1), ("3x3x4x16", 2), ("2x2x3x8", 1), ("2x1x6x8", 2), ("3x3x16x8", 1))
+FLIGHT_CYCLES = 50
+"""From a promise to the first hop's values."""
+JUNK = 77
 
 
-class Positions:
-    """Positions' accumulators as the feet give them, and the host that takes the words."""
+class Block:
+    """Positions that are read out, and the host that takes the words."""
 
     def __init__(
-        self, geometry: Geometry, channels: list[int], rng: np.random.Generator, stall: float
+        self, geometry: Geometry, channels: list[int], seed: int, *, stall: float, gap: float
     ) -> None:
-        self.geometry, self.channels, self.rng, self.stall = geometry, channels, rng, stall
+        self.geometry, self.channels = geometry, channels
+        self.rng = np.random.default_rng([130, seed])
+        self.stall, self.gap = stall, gap
         top = 1 << geometry.accumulator_width - 1
-        shape = (len(channels), geometry.columns)
-        self.values = rng.integers(-top, top, size=shape)
-        self.values[0, 0], self.values[-1, 0] = -top, top - 1
-        self.words: list[tuple[int, int]] = []
+        shape = (len(channels), geometry.columns, geometry.pixels)
+        self.values = self.rng.integers(-top, top, size=shape)
+        self.values[0, 0, 0], self.values[-1, 0, 0] = -top, top - 1
         self.ready: list[int] = []
 
-    def arrive(self, values: np.ndarray) -> list[dict[str, Any]]:
-        """Hop after hop, a cycle each; the ports of other columns hold something else."""
-        geometry = self.geometry
-        hop = np.arange(geometry.columns) // geometry.columns_per_hop
+    def expected(self) -> list[int]:
         return [
-            {
-                "values": np.where(hop == now, values, 77).tolist(),
-                "valids": sum(1 << int(column) for column in np.flatnonzero(hop == now)),
-            }
-            for now in range(geometry.hops)
+            int(value)
+            for count, values in zip(self.channels, self.values, strict=True)
+            for value in values[:count].T.ravel()
         ]
 
-    def stimulus(self) -> Generator[dict[str, Any], dict[str, Any], None]:
-        count = len(self.channels)
-        for at, (channels, values) in enumerate(zip(self.channels, self.values, strict=True)):
-            arrivals = self.arrive(values)
-            seen: dict[str, Any] = {"done": 0}
-            while not seen["done"]:
-                ready = int(self.rng.random() >= self.stall)
-                arrival = arrivals.pop(0) if arrivals else {"valids": 0}
-                last = int(at == count - 1)
-                seen = yield {"channels": channels, "end": last, "results.ready": ready, **arrival}
-                self.ready.append(ready)
-        for _ in range(SURPLUS_CYCLES):
-            yield {"valids": 0, "results.ready": 1}
-            self.ready.append(1)
+    def stimulus(self, *, stay: bool) -> Generator[dict[str, Any], dict[str, Any], None]:
+        """Promise while there is room; values come later, hop by hop.
+
+        They are there for a cycle, or, with ``stay``, for as long as their words take.
+        """
+        geometry = self.geometry
+        columns, pixels, hop_columns = geometry.columns, geometry.pixels, geometry.columns_per_hop
+        arrive: dict[tuple[int, int], int] = {}  # (cycle, hop): position
+        left, spacing, cycle, quiet = 0, 0, 0, 0
+        now = [None] * geometry.hops  # (position, until), hop by hop
+        seen: dict[str, Any] = {"room": 1}
+        while quiet < SURPLUS_CYCLES:
+            ready = int(self.rng.random() >= self.stall)
+            self.ready.append(ready)
+            inputs: dict[str, Any] = {"promise": 0, "results.ready": ready, "channels": 0}
+            # The room of the cycle before counts: a promise may come a cycle late.
+            wants = left < len(self.channels) and spacing == 0 and self.rng.random() >= self.gap
+            if wants and seen["room"]:
+                count = self.channels[left]
+                inputs |= {"promise": 1, "channels": count}
+                inputs["end"] = int(left == len(self.channels) - 1)
+                for hop in range(geometry.hops):
+                    arrive[cycle + FLIGHT_CYCLES + hop, hop] = left
+                spacing = count * pixels
+                left += 1
+            spacing = max(spacing - 1, 0)
+            values = np.full((columns, pixels), JUNK)
+            valids = 0
+            for hop in range(geometry.hops):
+                span = slice(hop * hop_columns, (hop + 1) * hop_columns)
+                position = arrive.get((cycle, hop))
+                if position is not None:
+                    until = cycle + (self.channels[position] * pixels if stay else 1)
+                    now[hop] = (position, until)
+                    valids |= ((1 << hop_columns) - 1) << hop * hop_columns
+                if now[hop] and cycle < now[hop][1]:
+                    values[span] = self.values[now[hop][0], span]
+            seen = yield {**inputs, "values": values.ravel().tolist(), "valids": valids}
+            cycle += 1
+            quiet = quiet + 1 if left == len(self.channels) and seen["idle"] else 0
 
 
-@pytest.mark.parametrize("stall", [0.0, 0.6])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_sends_each_position_once(shape: str, stall: float) -> None:
-    """Full and ragged tiles, back to back; a word offered stays until it is taken."""
-    geometry = geometry_of(shape)
-    rng = np.random.default_rng(130)
-    channels = [geometry.columns, 1, *rng.integers(1, geometry.columns + 1, 20).tolist()]
-    positions = Positions(geometry, channels, rng, stall)
-    seen = trace(ResultShifter(geometry), positions.stimulus(), *OUTPUTS)
-
-    expected = [int(value) for count, values in zip(channels, positions.values, strict=True)
-                for value in values[:count]]  # fmt: skip
-    taken, held = [], None
-    for ready, out in zip(positions.ready, seen, strict=True):
+def check(block: Block, seen: list[dict[str, Any]]) -> list[int]:
+    """The words that were taken, and cycles in which they were."""
+    taken, cycles, held = [], [], None
+    for cycle, (ready, out) in enumerate(zip(block.ready, seen, strict=True)):
         payload = out["results.payload"]
         if held is not None:
             assert out["results.valid"] and payload == held
         held = payload if out["results.valid"] and not ready else None
-        assert out["waiting"] == (held is not None)
+        assert out["waiting"] == (not out["room"])
+        assert not (out["idle"] and out["results.valid"])
         if out["results.valid"] and ready:
             taken.append(payload)
+            cycles.append(cycle)
+    expected = block.expected()
     assert [word["data"] for word in taken] == expected
     assert [word["last"] for word in taken] == [0] * (len(expected) - 1) + [1]
-    assert sum(out["done"] for out in seen) == len(channels)
+    return cycles
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("capture", [True, False])
+@pytest.mark.parametrize(("shape", "pixels"), SHAPES)
+def test_sends_each_position_once(shape: str, pixels: int, capture: bool, stall: float) -> None:
+    """Full and ragged tiles, back to back; a word offered stays until it is taken."""
+    geometry = geometry_of(shape, pixels=pixels)
+    rng = np.random.default_rng(130)
+    channels = [geometry.columns, 1, 1, *rng.integers(1, geometry.columns + 1, 20).tolist()]
+    block = Block(geometry, channels, 1, stall=stall, gap=0.0 if stall else 0.2)
+    shifter = ResultShifter(geometry, depth=32, capture=capture)
+    seen = trace(shifter, block.stimulus(stay=not capture), *OUTPUTS)
+    cycles = check(block, seen)
+    assert any(out["waiting"] for out in seen) or stall < 0.9
     if not stall:
-        # From the first hop's values: a cycle after the last hop's, then a word a cycle.
-        cycles = [geometry.hops + count for count in channels]
-        done = [cycle for cycle, out in enumerate(seen) if out["done"]]
-        assert done == (np.cumsum(cycles) - 1).tolist()
+        assert cycles[0] == first_promise(seen) + FLIGHT_CYCLES + shifter.latency_cycles
+
+
+def first_promise(seen: list[dict[str, Any]]) -> int:
+    """The cycle before ``idle`` falls."""
+    return next(at for at, out in enumerate(seen) if not out["idle"]) - 1
+
+
+def test_never_promises_more_than_the_queue_holds() -> None:
+    """Positions of one word: the queue of promises is full before the FIFO is."""
+    geometry = geometry_of("2x1x2x8")
+    block = Block(geometry, [1] * 60, 2, stall=0.0, gap=0.0)
+    seen = trace(ResultShifter(geometry, depth=64), block.stimulus(stay=False), *OUTPUTS)
+    check(block, seen)
+    assert FLIGHT_CYCLES > QUEUE_DEPTH and any(out["waiting"] for out in seen)
+
+
+def test_refuses_a_depth_that_no_fifo_has() -> None:
+    with pytest.raises(ValueError, match="power of two, not 48"):
+        ResultShifter(geometry_of("2x1x2x8"), depth=48)
+    with pytest.raises(ValueError, match=r"depth is 8.*at least 12"):
+        ResultShifter(geometry_of("2x1x6x8", pixels=2), depth=8)
 
 
 def test_reset_in_mid_position() -> None:
     geometry = geometry_of("2x1x2x8")
-    feed = {"values": [5, -6], "valids": 3, "channels": 2, "end": 1}
+    ask = {"promise": 1, "channels": 2, "end": 1, "results.ready": 1}
+    come = {"promise": 0, "values": [5, -6], "valids": 3}
+    quiet = {"rst": 0, "valids": 0}
     stimulus = [
-        {**feed, "results.ready": 1},
-        {"valids": 0},
-        {"rst": 1, "results.ready": 0},
-        *[{"rst": 0, "results.ready": 1}] * SURPLUS_CYCLES,
-        feed,
-        *[{"valids": 0}] * 10,
+        {**ask, "results.ready": 1},
+        come,
+        quiet,
+        {"rst": 1},
+        *[quiet] * SURPLUS_CYCLES,
+        ask,
+        come,
+        *[quiet] * 20,
     ]
     seen = trace(ResultShifter(geometry), stimulus, *OUTPUTS)
-    assert not any(out["results.valid"] for out in seen[3 : 4 + SURPLUS_CYCLES])
+    assert not any(out["results.valid"] for out in seen[4 : 4 + SURPLUS_CYCLES])
     words = [out["results.payload"] for out in seen[4 + SURPLUS_CYCLES :] if out["results.valid"]]
     assert words == [{"data": 5, "last": 0}, {"data": -6, "last": 1}]
+    assert seen[-1]["idle"]

@@ -54,10 +54,11 @@ def reference_codes(artifact: Artifact, spec: LayerSpec, accumulators: np.ndarra
     """Pooled codes (H'', W'', O) of one map of accumulators (H', W', O)."""
     thresholds = artifact.tensors[f"{spec.name}.thresholds"]
     pool_min = artifact.tensors[f"{spec.name}.pool_min"]
+    step = spec.pool_stride
     result = np.zeros(spec.out_shape, np.uint8)
     for y, x, out in np.ndindex(*result.shape):
         window = [
-            sum(int(accumulators[y * spec.pool + dy, x * spec.pool + dx, out]) >= int(t)
+            sum(int(accumulators[y * step + dy, x * step + dx, out]) >= int(t)
                 for t in thresholds[out])
             for dy in range(spec.pool)
             for dx in range(spec.pool)
@@ -136,7 +137,8 @@ def random_network(seed: int) -> Artifact:
             stride=stride,
             padding=(pad, pad),
             border=int(rng.integers(0, top)) if rng.random() < 0.4 else None,
-            pool=int(rng.integers(1, 1 + min(3, map_side))),
+            pool=(pool := int(rng.integers(1, 1 + min(3, map_side)))),
+            pool_stride=pool - int(pool > 1 and rng.random() < 0.4),
         )
     return builder.fc(signs(rng, 10, int(np.prod(builder.shape)))).build()
 
@@ -154,7 +156,9 @@ def test_the_random_networks_reach_every_feature() -> None:
     specs = [spec for seed in range(40) for spec in random_network(seed).network.layers]
     assert {spec.kernel[0] for spec in specs} >= {1, 2, 3, 4, 5}
     assert {spec.stride for spec in specs} == {1, 2}
-    assert {spec.pool for spec in specs} == {1, 2, 3}
+    assert {(spec.pool, spec.pool_stride) for spec in specs} == {
+        (1, 1), (2, 1), (2, 2), (3, 2), (3, 3)
+    }  # fmt: skip
     assert {spec.out_lanes for spec in specs} == {0, 1, 2, 3}
     assert {spec.in_lanes for spec in specs} == set(range(1, 9))
     assert {spec.planes for spec in specs} == {1, 2, 3}

@@ -44,7 +44,7 @@ def random_networks(draw: st.DrawFn, *, max_layers: int = 4) -> tuple[Artifact, 
     builder = NetworkBuilder(
         "random",
         image_shape=shape,
-        pixel_lanes=draw(st.integers(1, 8), label="pixel lanes"),
+        pixel_lanes=draw(st.integers(1, 8) | st.just(8), label="pixel lanes"),
         flatten=flatten,
     )
     layers = draw(st.integers(1, max_layers), label="layers")
@@ -77,6 +77,7 @@ def random_networks(draw: st.DrawFn, *, max_layers: int = 4) -> tuple[Artifact, 
             for size, pad, taps in zip((height, width), padding, kernel, strict=True)
         ]
         pool = 1 if last else draw(st.integers(1, min(3, *map_shape)), label="pool")
+        overlap = pool > 1 and draw(st.booleans(), label="overlap")
         reduction = kernel[0] * kernel[1] * channels
         bound = reduction * sum(builder.scales) * sum(planes)
         scales = tuple(sorted(rng.integers(1, 40, lanes).tolist(), reverse=True)) or None
@@ -90,6 +91,7 @@ def random_networks(draw: st.DrawFn, *, max_layers: int = 4) -> tuple[Artifact, 
             padding=padding,
             border=border,
             pool=pool,
+            pool_stride=pool - overlap,
         )
     images = draw(st.integers(1, 5), label="images")
     return builder.build(), rng.integers(0, 256, (images, *shape), dtype=np.uint8)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The accelerator: everything between the host's streams."""
 
-from amaranth import Module, Mux, ResetInserter, Signal
+from amaranth import Cat, Module, Mux, ResetInserter
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -43,10 +43,10 @@ class Accelerator(wiring.Component):
     pixels : In(stream)
         Bytes of images: image, row, position, channel.
     results : Out(stream)
-        32-bit accumulators of the last layer: group of images, channel tile, image, row,
-        position, channel; ``last`` ends the block.
-    tap_layer, tap_<bank> : Out
-        For tests: what is written into the activation banks (0 the input, i + 1 layer i's codes).
+        32-bit accumulators of the last layer: program row, channel tile, unit, map row, position,
+        image of the unit, channel; ``last`` ends the block.
+    tap_row, tap_<bank>__enable, tap_<bank>__address, tap_<bank>__data_<pixel> : Out
+        For tests: what a program row writes into the activation banks.
     """
 
     def __init__(self, geometry: Geometry, *, build_hash: int = 0) -> None:
@@ -60,27 +60,33 @@ class Accelerator(wiring.Component):
             "config": In(stream.Signature(32)),
             "pixels": In(stream.Signature(8)),
             "results": Out(stream.Signature(result_layout)),
-            "tap_layer": Out(8),
+            "tap_row": Out(8),
         }
         write = write_layout(geometry)
-        for bank in range(geometry.streams):
-            for name in ("enable", "address", "data"):
-                ports[f"tap_{bank}__{name}"] = Out(write[name].shape)
+        for bank in range(geometry.banks):
+            ports[f"tap_{bank}__enable"] = Out(geometry.word_width // geometry.granule)
+            ports[f"tap_{bank}__address"] = Out(write["address"].shape)
+            for pixel in range(geometry.pixels):
+                ports[f"tap_{bank}__data_{pixel}"] = Out(geometry.word_width)
         super().__init__(ports)
 
     @staticmethod
     def flush_cycles(geometry: Geometry) -> int:
         """Cycles after which nothing that was issued is still under way."""
-        return Fabric.flush_cycles(geometry) + 16  # issuer before the fabric, collector behind it
+        return Fabric.flush_cycles(geometry) + 32  # issuer before the fabric, collector behind it
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         geometry = self.geometry
-        m.submodules.control = control = Control(flush_cycles=self.flush_cycles(geometry))
+        m.submodules.control = control = Control(
+            geometry,
+            flush_cycles=self.flush_cycles(geometry),
+            fetch_cycles=ProgramStore.fetch_cycles(geometry),
+        )
         m.submodules.registers = registers = RegisterBlock(geometry, build_hash=self.build_hash)
         reset = ResetInserter(control.flush)
         m.submodules.loader = loader = reset(Loader(geometry))
-        m.submodules.store = store = ProgramStore(geometry, item_width=len(loader.item))
+        m.submodules.store = store = ProgramStore(geometry)
         m.submodules.formatter = formatter = reset(Formatter(geometry))
         m.submodules.sequencer = sequencer = reset(Sequencer(geometry))
         m.submodules.segments = segments = reset(
@@ -105,22 +111,16 @@ class Accelerator(wiring.Component):
 
         # Packets to program store and columns.
         m.d.comb += [
-            store.item.eq(loader.item),
-            store.target.eq(loader.target),
-            store.address.eq(loader.address),
-            store.write.eq(loader.write),
             store.bus.eq(loader.bus),
-            store.layer.eq(control.layer),
+            store.rewind.eq(control.rewind),
+            store.fetch.eq(control.fetch),
             store.scale_index.eq(sequencer.scale_index),
             store.scale_enable.eq(sequencer.scale_enable),
             sequencer.scale.eq(store.scale),
             fabric.bus.eq(loader.bus),
         ]
-        images = Signal(16)  # the host may already write the next block's number
-        with m.If(control.formatter_start):
-            m.d.sync += images.eq(registers.images)
-        for unit in (formatter, sequencer, collector):
-            m.d.comb += [unit.row.eq(store.row), unit.images.eq(images)]
+        for unit in (sequencer, collector):
+            m.d.comb += [unit.row.eq(store.row), unit.units.eq(control.units)]
 
         # Segments to beats to codes.
         m.d.comb += [
@@ -132,10 +132,10 @@ class Accelerator(wiring.Component):
             segments.r_en.eq(issuer.segments.ready),
             issuer.row.eq(store.row),
             fabric.beat.eq(issuer.beat),
-            fabric.load.eq(issuer.load),
-            fabric.tails.eq(issuer.tails),
             fabric.token.eq(issuer.token),
-            fabric.tail.eq(store.row.tail),
+            fabric.load.eq(issuer.load),
+            fabric.window.eq(issuer.window),
+            fabric.double.eq(store.row.planes),
             banks.addresses.eq(fabric.addresses),
             fabric.bank_words.eq(banks.words),
             collector.codes.eq(fabric.codes),
@@ -146,35 +146,64 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             shifter.values.eq(fabric.values),
             shifter.valids.eq(fabric.values_valid),
+            shifter.promise.eq(issuer.promise),
             shifter.channels.eq(issuer.channels),
             shifter.end.eq(issuer.end),
-            issuer.read_done.eq(shifter.done),
+            issuer.room.eq(shifter.room),
         ]
+        self._control(m, control, registers, store, loader)
+        self._input(m, control, store, formatter)
         self._writes(m, control, formatter, collector, banks)
+        m.d.comb += [
+            sequencer.start.eq(control.row_start),
+            sequencer.part.eq(control.part),
+            sequencer.final.eq(control.final),
+            collector.start.eq(control.row_start & ~store.row.raw),
+            control.row_done.eq(
+                sequencer.done & ~segments.r_rdy & ~issuer.busy & (store.row.raw | collector.done)
+            ),
+            control.waiting.eq(issuer.waiting),
+        ]
+        return m
 
-        # Control.
+    def _control(
+        self,
+        m: Module,
+        control: Control,
+        registers: RegisterBlock,
+        store: ProgramStore,
+        loader: Loader,
+    ) -> None:
+        """Control, and the registers that the host sees of it."""
         m.d.comb += [
             control.run.eq(registers.run),
             control.abort.eq(registers.abort),
             control.images.eq(registers.images),
-            control.layers.eq(store.layers),
+            control.rows.eq(store.rows),
             control.block.eq(store.block),
+            control.row.eq(store.row),
             control.bad_packet.eq(loader.error),
-            formatter.start.eq(control.formatter_start),
-            control.formatter_done.eq(formatter.done),
-            sequencer.start.eq(control.layer_start),
-            collector.start.eq(control.layer_start),
-            control.layer_done.eq(
-                sequencer.done & ~segments.r_rdy & (store.row.raw | collector.done)
-            ),
-            control.waiting.eq(formatter.waiting | shifter.waiting),
             loader.enable.eq(~control.busy),
             *(
                 getattr(registers, name).eq(getattr(control, name))
-                for name in ("status", "error", "cycles", "wait_cycles")
+                for name in ("status", "error", "blocks", "cycles", "wait_cycles")
             ),
         ]
-        return m
+
+    def _input(
+        self, m: Module, control: Control, store: ProgramStore, formatter: Formatter
+    ) -> None:
+        """The formatter, which fills parts of the input as they become free."""
+        m.d.comb += [
+            formatter.row.eq(store.first_row),
+            formatter.start.eq(control.input_start),
+            formatter.images.eq(control.input_images),
+            formatter.room.eq(control.input_room),
+            control.input_ready.eq(store.first_row_valid),
+            control.input_double.eq(store.first_row.chunk_double),
+            control.input_idle.eq(formatter.idle),
+            control.input_full.eq(formatter.full),
+        ]
 
     def _writes(
         self,
@@ -184,13 +213,20 @@ class Accelerator(wiring.Component):
         collector: Collector,
         banks: ActivationBanks,
     ) -> None:
-        """Formatter or collector to the banks, and to the taps."""
-        writes = Signal(banks.writes.shape())
-        m.d.comb += [
-            writes.eq(Mux(control.receiving, formatter.writes, collector.writes)),
-            banks.writes.eq(writes),
-            self.tap_layer.eq(Mux(control.receiving, 0, control.layer + 1)),
-        ]
-        for bank in range(self.geometry.streams):
-            for name in ("enable", "address", "data"):
-                m.d.comb += getattr(self, f"tap_{bank}__{name}").eq(writes[bank][name])
+        """Collector and formatter to the banks; where both want one, the formatter waits."""
+        holds = []
+        m.d.comb += self.tap_row.eq(control.row_index)
+        for bank in range(self.geometry.banks):
+            ours, theirs = collector.writes[bank], formatter.writes[bank]
+            busy = ours.enable.as_value().any()
+            holds.append(busy & theirs.enable.as_value().any())
+            m.d.comb += [
+                banks.writes[bank].eq(Mux(busy, ours, theirs)),
+                getattr(self, f"tap_{bank}__enable").eq(ours.enable[0]),
+                getattr(self, f"tap_{bank}__address").eq(ours.address),
+                *(
+                    getattr(self, f"tap_{bank}__data_{pixel}").eq(ours.data[pixel])
+                    for pixel in range(self.geometry.pixels)
+                ),
+            ]
+        m.d.comb += formatter.hold.eq(Cat(holds).any())

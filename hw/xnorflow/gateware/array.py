@@ -1,170 +1,175 @@
 # SPDX-License-Identifier: Apache-2.0
 """The systolic array: words move right from hop to hop, partial sums fall a row a cycle."""
 
-from amaranth import Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.program import Target
-from xnorflow.gateware.element import ProcessingElement
+from xnorflow.gateware.banks import window_layout
+from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.layouts import bus_layout, load_layout
+from xnorflow.gateware.memory import BlockMemory
 
-__all__ = ["Column", "StreamSkew", "SystolicArray"]
+__all__ = ["RowSkew", "SystolicArray", "WeightBank", "record_layout"]
 
 
-class StreamSkew(wiring.Component):
-    """Delays stream s by ``s * taps`` cycles, so that its words meet the sums that fall to it.
+def record_layout(geometry: Geometry) -> data.StructLayout:
+    """A word of thresholds that a hop's feet ask for."""
+    return data.StructLayout({"valid": 1, "address": ceil_log2(geometry.weight_depth)})
+
+
+class RowSkew(wiring.Component):
+    """Delays row r by r cycles, so that its words meet the sums that fall to it.
 
     Members
     -------
-    words, masks : In
-        All streams' words of one beat, and whether each counts.
-    skewed_words, skewed_masks : Out
-        The same; stream s is ``s * taps`` cycles late.
+    words, masks, shift : In
+        The rows' words of one beat, whether each counts, and whether row 0 takes weights.
+    skewed_words, skewed_masks, skewed_shifts : Out
+        The same; row r is r cycles late.
     """
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
-        words = data.ArrayLayout(geometry.word_width, geometry.streams)
         super().__init__(
             {
-                "words": In(words),
-                "masks": In(geometry.streams),
-                "skewed_words": Out(words),
-                "skewed_masks": Out(geometry.streams),
+                "words": In(window_layout(geometry)),
+                "masks": In(geometry.rows),
+                "shift": In(1),
+                "skewed_words": Out(window_layout(geometry)),
+                "skewed_masks": Out(geometry.rows),
+                "skewed_shifts": Out(geometry.rows),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        for stream in range(self.geometry.streams):
-            word, mask = self.words[stream], self.masks[stream]
-            for step in range(stream * self.geometry.taps):
-                later = Signal(self.geometry.word_width, name=f"word_{stream}_{step}")
-                later_mask = Signal(name=f"mask_{stream}_{step}")
-                m.d.sync += [later.eq(word), later_mask.eq(mask)]
-                word, mask = later, later_mask
-            m.d.comb += [
-                self.skewed_words[stream].eq(word),
-                self.skewed_masks[stream].eq(mask),
-            ]
+        for row in range(self.geometry.rows):
+            words = [self.words[pixel][row] for pixel in range(self.geometry.pixels)]
+            row_state = Cat(self.masks[row], self.shift, *words)
+            for step in range(row):
+                later = Signal(len(row_state), name=f"row_{row}_{step}")
+                m.d.sync += later.eq(row_state)
+                row_state = later
+            m.d.comb += Cat(
+                self.skewed_masks[row],
+                self.skewed_shifts[row],
+                *(self.skewed_words[pixel][row] for pixel in range(self.geometry.pixels)),
+            ).eq(row_state)
         return m
 
 
-class Column(wiring.Component):
-    """One output channel: a weight bank and ``rows`` processing elements.
+class WeightBank(wiring.Component):
+    """One column's weights and thresholds.
 
     Members
     -------
-    words, masks : In
-        Words of all streams as they pass this column's hop.
     load : In(load_layout)
-        Beat of a weight load. The bank is read in this cycle; the weights move in the next one,
-        together with the words that are one cycle later.
+        Read in this cycle.
+    record : In(record_layout)
+        Read a word of thresholds instead; never in a cycle of a load.
     bus : In(bus_layout)
-        Configuration writes; this column takes those to its ``index``.
-    sum : Out(sum_width)
-        Mismatches of all rows.
-
-    Timing
-    ------
-    ``sum`` counts the word that row 0 saw ``rows + popcount_cycles`` cycles before, and in row r
-    the word of r cycles after that one.
+        Configuration writes; the bank takes those to its column.
+    weights : Out
+        Next beat of every row, ``latency_cycles`` later.
     """
 
-    def __init__(self, geometry: Geometry, *, index: int) -> None:
+    latency_cycles = BlockMemory.latency_cycles
+
+    def __init__(self, geometry: Geometry, *, column: int) -> None:
         self.geometry = geometry
-        self.index = index
+        self.column = column
         super().__init__(
             {
-                "words": In(data.ArrayLayout(geometry.word_width, geometry.streams)),
-                "masks": In(geometry.streams),
                 "load": In(load_layout(geometry)),
+                "record": In(record_layout(geometry)),
                 "bus": In(bus_layout(geometry)),
-                "sum": Out(geometry.sum_width),
+                "weights": Out(data.ArrayLayout(geometry.weight_beat, geometry.rows)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         geometry = self.geometry
-        beat = geometry.weight_beat
-
-        m.submodules.bank = bank = Memory(
-            shape=geometry.rows * beat, depth=geometry.weight_depth, init=[]
+        m.submodules.memory = memory = BlockMemory(
+            width=geometry.rows * geometry.weight_beat, depth=geometry.weight_depth
         )
-        write, read = bank.write_port(), bank.read_port()
-        m.d.comb += [
-            write.en.eq(
+        # One register before the memory: the bus crosses many columns.
+        write = Signal()
+        address = Signal(len(memory.write_address))
+        item = Signal(memory.width)
+        m.d.sync += [
+            write.eq(
                 self.bus.valid
                 & (self.bus.target == Target.WEIGHT)
-                & (self.bus.column == self.index)
+                & (self.bus.column == self.column)
             ),
-            write.addr.eq(self.bus.address),
-            write.data.eq(self.bus.data),
-            read.en.eq(self.load.valid),
-            read.addr.eq(self.load.address),
+            address.eq(self.bus.address),
+            item.eq(self.bus.data),
         ]
-        shift = Signal()
-        taps = Signal(geometry.taps)
-        m.d.sync += shift.eq(self.load.valid)
-        with m.If(self.load.valid):
-            m.d.sync += taps.eq(self.load.taps)
-
-        falling = 0
-        for row in range(geometry.rows):
-            stream, tap = divmod(row, geometry.taps)
-            m.submodules[f"element_{row}"] = element = ProcessingElement(geometry)
-            m.d.comb += [
-                element.word.eq(self.words[stream]),
-                element.mask.eq(self.masks[stream] & taps[tap]),
-                element.load.eq(shift),
-                element.weights.eq(read.data[row * beat : (row + 1) * beat]),
-                element.sum_in.eq(falling),
-            ]
-            falling = element.sum_out
-        m.d.comb += self.sum.eq(falling)
+        m.d.comb += [
+            memory.write_enable.eq(write),
+            memory.write_address.eq(address),
+            memory.write_data.eq(item),
+            memory.read_enable.eq(1),
+            memory.read_address.eq(Mux(self.record.valid, self.record.address, self.load.address)),
+            self.weights.eq(memory.read_data),
+        ]
         return m
 
 
 class SystolicArray(wiring.Component):
-    """``columns`` columns in hops of ``columns_per_hop`` that share one copy of the words.
+    """``rows`` rows of ``hops`` hops; the columns of a hop share one copy of the words.
 
     Members
     -------
-    words, masks : In
-        Skewed words of one beat (:class:`StreamSkew`).
+    words, masks, shifts : In
+        Skewed words of one beat (:class:`RowSkew`), and whether a row takes weights.
     load : In(load_layout)
-        Beat of a weight load, one cycle ahead of the words.
+        Bank reads, ``WeightBank.latency_cycles`` ahead of row 0's shift.
+    double : In(1)
+        Sums double from row to row; constant in a program row.
     bus : In(bus_layout)
         Configuration writes.
+    records : In(record_layout), one a hop
+        Words of thresholds to read.
+    weights : Out
+        What the columns' banks read.
     sums : Out
-        Mismatches, one a column.
+        Mismatches; index column * pixels + pixel.
 
     Timing
     ------
-    Column c is ``c // columns_per_hop`` cycles behind column 0, whose sum comes
-    ``latency_cycles`` after row 0's word.
+    A column of hop h is h cycles behind hop 0, whose sum comes ``latency_cycles`` after row 0's
+    word.
     """
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
+        beat = geometry.rows * geometry.weight_beat
         super().__init__(
             {
-                "words": In(data.ArrayLayout(geometry.word_width, geometry.streams)),
-                "masks": In(geometry.streams),
+                "words": In(window_layout(geometry)),
+                "masks": In(geometry.rows),
+                "shifts": In(geometry.rows),
                 "load": In(load_layout(geometry)),
+                "double": In(1),
                 "bus": In(bus_layout(geometry)),
-                "sums": Out(data.ArrayLayout(geometry.sum_width, geometry.columns)),
+                "records": In(data.ArrayLayout(record_layout(geometry), geometry.hops)),
+                "weights": Out(data.ArrayLayout(beat, geometry.columns)),
+                "sums": Out(
+                    data.ArrayLayout(geometry.sum_width(), geometry.columns * geometry.pixels)
+                ),
             }
         )
 
     @staticmethod
     def cycles(geometry: Geometry) -> int:
         """Cycles from a beat's words at row 0 to column 0's sum."""
-        return geometry.rows + ProcessingElement.popcount_cycles(geometry)
+        return geometry.rows + ElementRow.popcount_cycles(geometry)
 
     @property
     def latency_cycles(self) -> int:
@@ -173,31 +178,62 @@ class SystolicArray(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        geometry = self.geometry
-        words, masks, load, bus = self.words, self.masks, self.load, self.bus
-        for hop in range(geometry.hops):
+        crossing = {
+            name: getattr(self, name)
+            for name in ("words", "masks", "shifts", "load", "double", "bus")
+        }
+        for hop in range(self.geometry.hops):
             if hop:
-                later = [
-                    Signal(signal.shape(), name=f"{name}_{hop}")
-                    for name, signal in (
-                        ("words", words),
-                        ("masks", masks),
-                        ("load", load),
-                        ("bus", bus),
-                    )
-                ]
-                m.d.sync += [
-                    new.eq(old) for new, old in zip(later, (words, masks, load, bus), strict=True)
-                ]
-                words, masks, load, bus = later
-            for column in range(geometry.columns_per_hop):
-                index = hop * geometry.columns_per_hop + column
-                m.submodules[f"column_{index}"] = unit = Column(geometry, index=index)
-                m.d.comb += [
-                    unit.words.eq(words),
-                    unit.masks.eq(masks),
-                    unit.load.eq(load),
-                    unit.bus.eq(bus),
-                    self.sums[index].eq(unit.sum),
-                ]
+                later = {
+                    name: Signal(signal.shape(), name=f"{name}_{hop}")
+                    for name, signal in crossing.items()
+                }
+                m.d.sync += [later[name].eq(signal) for name, signal in crossing.items()]
+                crossing = later
+            self._hop(m, hop, **crossing)
         return m
+
+    def _hop(
+        self,
+        m: Module,
+        hop: int,
+        *,
+        words: data.View,
+        masks: Signal,
+        shifts: Signal,
+        load: data.View,
+        double: Signal,
+        bus: data.View,
+    ) -> None:
+        """The banks and rows of one hop."""
+        geometry = self.geometry
+        pixels, rows = range(geometry.pixels), range(geometry.rows)
+        columns = range(geometry.columns_per_hop)
+        banks = []
+        for c in columns:
+            column = hop * geometry.columns_per_hop + c
+            m.submodules[f"bank_{column}"] = bank = WeightBank(geometry, column=column)
+            m.d.comb += [
+                bank.load.eq(load),
+                bank.record.eq(self.records[hop]),
+                bank.bus.eq(bus),
+                self.weights[column].eq(bank.weights),
+            ]
+            banks.append(bank)
+        falling = None
+        for row in rows:
+            m.submodules[f"row_{hop}_{row}"] = unit = ElementRow(geometry, row=row)
+            m.d.comb += [
+                *(unit.words[pixel].eq(words[pixel][row]) for pixel in pixels),
+                unit.masks.eq(masks[row].replicate(geometry.pixels)),
+                unit.load.eq(shifts[row]),
+                *(unit.weights[c].eq(banks[c].weights[row]) for c in columns),
+            ]
+            if geometry.doubles(row):
+                m.d.comb += unit.double.eq(double)
+            if falling is not None:
+                m.d.comb += unit.sums_in.eq(falling)
+            falling = unit.sums_out
+        first = hop * len(columns) * len(pixels)
+        for index in range(len(columns) * len(pixels)):
+            m.d.comb += self.sums[first + index].eq(falling[index])

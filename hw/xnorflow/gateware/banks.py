@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Activation banks, and the fetch unit that turns addresses into the streams' words.
+"""Activation banks, and the fetch unit that turns a beat into the rows' words.
 
-A map's row y, channel word c, lane l lies in bank (y + c + l) mod streams. So a kernel's lines,
-a position's words and a word's lanes are each in different banks, and never collide.
+A map's position (y, x), channel word w, lane l lies in bank row (y + w // taps + l) mod streams and
+bank column (x + w) mod taps. So a window of kernel lines and columns, or of channel words, or the
+lanes of one word, are each in different banks, and never collide.
 """
 
-from amaranth import Array, Module, Mux, Signal
+from amaranth import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.layouts import beat_layout, write_layout
+from xnorflow.core.geometry import PIXEL_BITS, PIXEL_CHANNELS, Geometry
+from xnorflow.gateware.layouts import beat_layout, pass_layout, write_layout
+from xnorflow.gateware.memory import BlockMemory
 
-__all__ = ["ActivationBanks", "Fetch", "rotate"]
+__all__ = ["ActivationBanks", "Fetch", "rotate", "window_layout"]
 
 
 def rotate(values: list, rotation: Signal, *, back: bool = False) -> list:
@@ -24,110 +25,220 @@ def rotate(values: list, rotation: Signal, *, back: bool = False) -> list:
     """
     count = len(values)
     step = -1 if back else 1
+    if count == 1:
+        return list(values)
     return [
         Array(values[(index + step * by) % count] for by in range(count))[rotation]
         for index in range(count)
     ]
 
 
+def window_layout(geometry: Geometry) -> data.ArrayLayout:
+    """A word for each row (or bank), for each pixel stream."""
+    words = data.ArrayLayout(geometry.word_width, geometry.rows)
+    return data.ArrayLayout(words, geometry.pixels)
+
+
 class ActivationBanks(wiring.Component):
-    """``streams`` memories with one read and one write a cycle each.
+    """``banks`` memories for each pixel stream, with one read and one write a cycle each.
 
     Members
     -------
     addresses : In
-        Read address of each bank.
-    words : Out
-        What each bank read, one cycle later.
+        Read address of each bank, the same for all pixel streams.
+    words : Out(window_layout)
+        What each bank read, ``BlockMemory.latency_cycles`` later.
     writes : In(write_layout), one a bank
         Words to write; ``enable`` has a bit for each granule of channels.
     """
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
-        streams = geometry.streams
+        address = ceil_log2(geometry.activation_depth)
         super().__init__(
             {
-                "addresses": In(data.ArrayLayout(ceil_log2(geometry.activation_depth), streams)),
-                "words": Out(data.ArrayLayout(geometry.word_width, streams)),
-                "writes": In(data.ArrayLayout(write_layout(geometry), streams)),
-            }
-        )
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        for bank in range(self.geometry.streams):
-            m.submodules[f"bank_{bank}"] = memory = Memory(
-                shape=self.geometry.word_width, depth=self.geometry.activation_depth, init=[]
-            )
-            write = memory.write_port(granularity=self.geometry.granule)
-            read = memory.read_port()
-            m.d.comb += [
-                write.en.eq(self.writes[bank].enable),
-                write.addr.eq(self.writes[bank].address),
-                write.data.eq(self.writes[bank].data),
-                read.en.eq(1),
-                read.addr.eq(self.addresses[bank]),
-                self.words[bank].eq(read.data),
-            ]
-        return m
-
-
-class Fetch(wiring.Component):
-    """Reads one word a stream and puts border values where the map ends.
-
-    A position outside the map is masked, unless the layer's border has a code: then every real
-    channel holds the code's bit of this lane.
-
-    Members
-    -------
-    beat : In(beat_layout)
-        Addresses and masks of all streams.
-    tail : In(7)
-        Channels in a position's last word; constant in a layer.
-    addresses, bank_words : Out, In
-        To and from :class:`ActivationBanks`.
-    words, masks : Out
-        The streams' words, ``latency_cycles`` after their beat.
-    """
-
-    latency_cycles = 2
-
-    def __init__(self, geometry: Geometry) -> None:
-        self.geometry = geometry
-        streams = geometry.streams
-        words = data.ArrayLayout(geometry.word_width, streams)
-        super().__init__(
-            {
-                "beat": In(beat_layout(geometry)),
-                "tail": In(7),
-                "addresses": Out(data.ArrayLayout(ceil_log2(geometry.activation_depth), streams)),
-                "bank_words": In(words),
-                "words": Out(words),
-                "masks": Out(streams),
+                "addresses": In(data.ArrayLayout(address, geometry.banks)),
+                "words": Out(window_layout(geometry)),
+                "writes": In(data.ArrayLayout(write_layout(geometry), geometry.banks)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         geometry = self.geometry
-        streams = range(geometry.streams)
-
-        # Cycle 1: bank b serves stream (b - rotation) mod streams.
-        by_bank = rotate([self.beat.addresses[s] for s in streams], self.beat.rotation, back=True)
-        m.d.comb += [self.addresses[bank].eq(by_bank[bank]) for bank in streams]
-        beat = Signal(beat_layout(geometry))
-        m.d.sync += beat.eq(self.beat)
-
-        # Cycle 2: back to streams; fill the border.
-        real = Signal(geometry.word_width)
-        m.d.sync += real.eq((1 << self.tail) - 1)
-        by_stream = rotate([self.bank_words[b] for b in streams], beat.rotation)
-        for stream in streams:
-            channels = Mux(beat.tails[stream], real, (1 << geometry.word_width) - 1)
-            border = Mux(beat.fill, channels, 0)
-            m.d.sync += [
-                self.words[stream].eq(Mux(beat.inside[stream], by_stream[stream], border)),
-                self.masks[stream].eq(beat.mask[stream]),
-            ]
+        for pixel in range(geometry.pixels):
+            for bank in range(geometry.banks):
+                m.submodules[f"bank_{pixel}_{bank}"] = memory = BlockMemory(
+                    width=geometry.word_width,
+                    depth=geometry.activation_depth,
+                    granularity=geometry.granule,
+                )
+                m.d.comb += [
+                    memory.write_enable.eq(self.writes[bank].enable[pixel]),
+                    memory.write_address.eq(self.writes[bank].address),
+                    memory.write_data.eq(self.writes[bank].data[pixel]),
+                    memory.read_enable.eq(1),
+                    memory.read_address.eq(self.addresses[bank]),
+                    self.words[pixel][bank].eq(memory.read_data),
+                ]
         return m
+
+
+class Fetch(wiring.Component):
+    """Reads the window of a position and puts border values where the map ends.
+
+    A word outside the map is masked, unless the layer's border has a code: then all its bits are
+    the code's bit of this lane. In planes, row r gets the window's bits of one plane, channel by
+    channel: bit (word * 3 + channel).
+
+    Members
+    -------
+    beat : In(beat_layout)
+    window : In(pass_layout)
+        The pass's.
+    addresses, bank_words : Out, In
+        To and from :class:`ActivationBanks`.
+    words, masks : Out
+        The rows' words and whether they count, ``latency_cycles`` after their beat.
+    real, filled : Out(rows)
+        For each row: its word counts; it is outside the map with all bits 1. ``COUNT_CYCLES``
+        after the beat.
+    """
+
+    latency_cycles = 6
+    COUNT_CYCLES = 1
+
+    def __init__(self, geometry: Geometry) -> None:
+        self.geometry = geometry
+        address = ceil_log2(geometry.activation_depth)
+        super().__init__(
+            {
+                "beat": In(beat_layout(geometry)),
+                "window": In(pass_layout(geometry)),
+                "addresses": Out(data.ArrayLayout(address, geometry.banks)),
+                "bank_words": In(window_layout(geometry)),
+                "words": Out(window_layout(geometry)),
+                "masks": Out(geometry.rows),
+                "real": Out(geometry.rows),
+                "filled": Out(geometry.rows),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        geometry, window, beat = self.geometry, self.window, self.beat
+        streams, taps, rows = geometry.streams, geometry.taps, geometry.rows
+
+        # Cycle 1: bank addresses, and what each word of the window is.
+        state = data.StructLayout(
+            {
+                "valid": 1,
+                "row": beat.row.shape(),
+                "column": beat.column.shape(),
+                "inside": rows,
+                "filled": rows,
+                "masks": rows,
+                "planes": 1,
+                "lane": 3,
+                "fill": 8,
+            }
+        )
+        first = Signal(state)
+        fill = Signal()
+        m.d.comb += fill.eq(window.border & window.fill.bit_select(beat.lane, 1))
+        m.d.sync += [
+            self.addresses[b * taps + c].eq(beat.lines[b] + beat.slots[c])
+            for b in range(streams)
+            for c in range(taps)
+        ]
+        outside = Signal(rows)
+        m.d.comb += outside.eq(window.active & ~beat.inside)
+        m.d.sync += [
+            first.valid.eq(beat.valid),
+            first.row.eq(beat.row),
+            first.column.eq(beat.column),
+            first.inside.eq(beat.inside & window.active),
+            first.filled.eq(
+                Mux(window.planes, outside, outside & fill.replicate(rows))
+                & beat.valid.replicate(rows)
+            ),
+            first.masks.eq(
+                window.active
+                & (beat.inside | window.border.replicate(rows))
+                & beat.valid.replicate(rows)
+            ),
+            first.planes.eq(window.planes),
+            first.lane.eq(beat.lane),
+            first.fill.eq(window.fill),
+        ]
+        m.d.comb += [self.real.eq(first.masks), self.filled.eq(first.filled)]
+        states = [first]
+        for cycle in range(2, 7):
+            later = Signal(state, name=f"state_{cycle}")
+            m.d.sync += later.eq(states[-1])
+            states.append(later)
+        _, _, at_3, at_4, at_5, _ = states
+
+        # Cycles 2 and 3 read. Cycle 4: bank rows to lines. Cycle 5: bank columns to words.
+        for pixel in range(geometry.pixels):
+            read = self.bank_words[pixel]
+            turned = [Signal(geometry.word_width, name=f"turned_{pixel}_{r}") for r in range(rows)]
+            for c in range(taps):
+                lines = rotate([read[b * taps + c] for b in range(streams)], at_3.row)
+                m.d.sync += [turned[i * taps + c].eq(lines[i]) for i in range(streams)]
+            placed = [Signal(geometry.word_width, name=f"placed_{pixel}_{r}") for r in range(rows)]
+            for i in range(streams):
+                words = rotate([turned[i * taps + c] for c in range(taps)], at_4.column)
+                for j in range(taps):
+                    r = i * taps + j
+                    inside = at_4.inside[r].replicate(geometry.word_width)
+                    border = (at_4.filled[r] & ~at_4.planes).replicate(geometry.word_width)
+                    m.d.sync += placed[r].eq((words[j] & inside) | border)
+            self._planes(m, pixel, placed, at_5)
+
+        # Cycle 6: the masks go with the words.
+        planes = Signal(rows)
+        groups = self._planes_of_rows()
+        for r, exponents in enumerate(groups):
+            real = Array(0 if e is None else 1 for e in exponents)[at_5.lane] if exponents else 0
+            m.d.comb += planes[r].eq(at_5.valid & real)
+        m.d.sync += self.masks.eq(Mux(at_5.planes, planes, at_5.masks))
+        return m
+
+    def _planes_of_rows(self) -> list[list[int | None]]:
+        """For each row and group of planes: the bit of a pixel that it holds, if any."""
+        count = self.geometry.planes_per_pass
+        if not count:
+            return [[] for _ in range(self.geometry.rows)]
+        groups = -(-PIXEL_BITS // count)
+        table: list[list[int | None]] = []
+        for r in range(self.geometry.rows):
+            bits = [(groups - 1 - group) * count + count - 1 - r for group in range(groups)]
+            table.append([bit if r < count and bit < PIXEL_BITS else None for bit in bits])
+        return table
+
+    def _planes(self, m: Module, pixel: int, placed: list[Signal], at_5: Signal) -> None:
+        """Cycle 6: words, or the window's bits of each row's plane."""
+        geometry = self.geometry
+        for r, bits in enumerate(self._planes_of_rows()):
+            word = self.words[pixel][r]
+            if not bits or all(bit is None for bit in bits):
+                m.d.sync += word.eq(placed[r])
+                continue
+            choices = []
+            for bit in bits:
+                at = 0 if bit is None else bit
+                fill = at_5.fill[PIXEL_BITS - 1 - at]
+                choices.append(
+                    Cat(
+                        source[channel * PIXEL_BITS + at] | (at_5.filled[word_index] & fill)
+                        for word_index, source in enumerate(placed)
+                        for channel in range(PIXEL_CHANNELS)
+                    )
+                )
+            gathered = Array(choices)[at_5.lane] if len(choices) > 1 else choices[0]
+            size = geometry.rows * PIXEL_CHANNELS
+            m.d.sync += [
+                word[:size].eq(Mux(at_5.planes, gathered, placed[r][:size])),
+                word[size:].eq(Mux(at_5.planes, 0, placed[r][size:])),
+            ]

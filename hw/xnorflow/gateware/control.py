@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The main state machine: receive images, run layer after layer, count cycles."""
+"""The main state machine: takes runs, walks program rows, counts cycles."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,63 +7,90 @@ from contextlib import contextmanager
 from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
+from xnorflow.core.geometry import Geometry
 from xnorflow.core.registers import DeviceError, Status
+from xnorflow.gateware.layouts import row_layout
 
 __all__ = ["Control"]
 
 
 class Control(wiring.Component):
-    """Runs one block at a command.
+    """Runs one block a command; the next one may be asked for, and its images sent, meanwhile.
 
     Parameters
     ----------
+    geometry : Geometry
     flush_cycles : int
         Cycles after which nothing is left in the pipelines.
+    fetch_cycles : int
+        Cycles from ``fetch`` to the row.
 
     Members
     -------
     run, abort, images : In
         From the register block.
-    layers, block : In
-        From the program: number of layers, most images in a block.
+    rows, block : In
+        From the program: number of rows, most images in a block.
     bad_packet : In(1)
         The loader met a bad packet.
-    formatter_start, formatter_done : Out, In
-        Receive the images.
-    layer_start, layer_done : Out, In
-        Run the layer whose row is ``layer``.
+    rewind, fetch, row : Out, Out, In
+        To and from the program store.
+    input_ready : In(1)
+        The program's first row is known.
+    input_start, input_images, input_idle : Out, Out, In
+        Receive a block's images; their number comes with the cycle after the start.
+    input_full, input_room : In, Out
+        A part of the input is complete; another one may be begun.
+    input_double : In(1)
+        The banks hold two parts.
+    row_start, row_done : Out, In
+        Run ``row``, for ``units`` units, on ``part`` of the input; ``final``: its read-outs end
+        the block.
     waiting : In(1)
-        This cycle waits for the host.
-    receiving : Out(1)
-        The banks belong to the formatter.
-    layer : Out(8)
+        This cycle waits for room for results.
+    row_index : Out(8)
+        The row that runs.
     busy, flush : Out(1)
-    status, error, cycles, wait_cycles : Out(32)
+    status, error, blocks, cycles, wait_cycles : Out(32)
         For the register block.
     """
 
-    def __init__(self, *, flush_cycles: int) -> None:
+    def __init__(self, geometry: Geometry, *, flush_cycles: int, fetch_cycles: int) -> None:
+        self.geometry = geometry
         self.flush_cycles = flush_cycles
+        self.fetch_cycles = fetch_cycles
         super().__init__(
             {
                 "run": In(1),
                 "abort": In(1),
                 "images": In(16),
-                "layers": In(16),
+                "rows": In(16),
                 "block": In(16),
                 "bad_packet": In(1),
-                "formatter_start": Out(1),
-                "formatter_done": In(1),
-                "layer_start": Out(1),
-                "layer_done": In(1),
+                "rewind": Out(1),
+                "fetch": Out(1),
+                "row": In(row_layout(geometry)),
+                "input_ready": In(1),
+                "input_start": Out(1),
+                "input_images": Out(16),
+                "input_idle": In(1),
+                "input_full": In(1),
+                "input_room": Out(1),
+                "input_double": In(1),
+                "row_start": Out(1),
+                "row_done": In(1),
+                "units": Out(16),
+                "part": Out(1),
+                "final": Out(1),
                 "waiting": In(1),
-                "receiving": Out(1),
-                "layer": Out(8),
+                "row_index": Out(8),
                 "busy": Out(1),
                 "flush": Out(1),
                 "status": Out(32),
                 "error": Out(32),
+                "blocks": Out(32),
                 "cycles": Out(32),
                 "wait_cycles": Out(32),
             }
@@ -72,17 +99,21 @@ class Control(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         idle = Signal()
+        ended = Signal()
         done = Signal()
         refused = Signal()
         left = Signal(range(self.flush_cycles + 1))
+        to_run, to_receive = Signal(), Signal()  # the queued block
+        queued = Signal(16)  # its images
         runnable = (
-            (self.layers != 0) & (self.images != 0) & (self.images <= self.block) & ~self.bad_packet
+            (self.rows != 0) & (self.images != 0) & (self.images <= self.block) & ~self.bad_packet
         )
         m.d.comb += [
             self.status.eq(
                 Mux(self.busy, Status.BUSY, 0)
                 | Mux(done, Status.DONE, 0)
                 | Mux(refused | self.bad_packet, Status.ERROR, 0)
+                | Mux(to_run | to_receive, Status.QUEUED, 0)
             ),
             self.error.eq(
                 Mux(
@@ -92,16 +123,78 @@ class Control(wiring.Component):
                 )
             ),
             self.flush.eq(left != 0),
-            self.busy.eq(~idle | self.flush),
+            self.busy.eq(~idle | self.flush | to_run | to_receive | ~self.input_idle),
         ]
         with m.If(self.abort):
             m.d.sync += left.eq(self.flush_cycles)
         with m.Elif(self.flush):
             m.d.sync += left.eq(left - 1)
-        with m.If(~idle & self.waiting):
-            m.d.sync += self.wait_cycles.eq(self.wait_cycles + 1)
+
+        # A run is queued; the formatter and the rows each take it when they are free.
+        with m.If(self.run & ~self.flush & ~to_run & ~to_receive):
+            m.d.sync += refused.eq(~runnable)
+            with m.If(runnable):
+                m.d.sync += [
+                    to_run.eq(1),
+                    to_receive.eq(1),
+                    queued.eq(self.images),
+                ]
+        m.d.comb += self.input_start.eq(to_receive & self.input_ready & self.input_idle)
+        with m.If(self.input_start):
+            m.d.sync += [to_receive.eq(0), self.input_images.eq(queued)]
+
+        waits = Signal()
+        self._count(m, idle, ended, waits)
+        self._rows(m, idle, ended, done, to_run, queued, waits)
+        with m.If(self.abort):  # also in the cycle in which the block ends
+            m.d.sync += [
+                done.eq(0),
+                refused.eq(0),
+                to_run.eq(0),
+                to_receive.eq(0),
+                self.blocks.eq(0),
+            ]
+        return m
+
+    def _count(self, m: Module, idle: Signal, ended: Signal, waits: Signal) -> None:
+        """Cycles of all blocks; the registers show them as they were when the last one ended."""
+        cycles, wait_cycles = Signal(32), Signal(32)
+        with m.If(~idle & (waits | self.waiting)):
+            m.d.sync += wait_cycles.eq(wait_cycles + 1)
         with m.Elif(~idle):
-            m.d.sync += self.cycles.eq(self.cycles + 1)
+            m.d.sync += cycles.eq(cycles + 1)
+        with m.If(ended):
+            m.d.sync += [
+                self.cycles.eq(cycles + 1),
+                self.wait_cycles.eq(wait_cycles),
+                self.blocks.eq(self.blocks + 1),
+            ]
+
+    def _rows(
+        self,
+        m: Module,
+        idle: Signal,
+        ended: Signal,
+        done: Signal,
+        to_run: Signal,
+        queued: Signal,
+        waits: Signal,
+    ) -> None:
+        """The walk over the program's rows."""
+        row = self.row
+        total = Signal(16)  # units of the block
+        after = Signal(16)  # units from the row's first on
+        skipped = Signal()
+        wait = Signal(range(self.fetch_cycles + 1))
+        full = Signal(2)  # parts of the input that lie in the banks, complete
+        held = Signal()  # one of them is in use
+        freed = Signal()
+        m.d.comb += self.input_room.eq(~self.input_full & (full <= self.input_double))
+        m.d.sync += full.eq(full + self.input_full - freed)
+        with m.If(freed):
+            m.d.sync += [held.eq(0), self.part.eq(self.part ^ self.input_double)]
+        with m.If(self.flush):
+            m.d.sync += [full.eq(0), held.eq(0), self.part.eq(0)]
 
         @contextmanager
         def state(name: str) -> Iterator[None]:
@@ -110,35 +203,52 @@ class Control(wiring.Component):
                 with m.If(self.abort):
                     m.next = "IDLE"
 
+        def next_row() -> None:
+            m.d.comb += freed.eq(row.frees_input & held)
+            with m.If(self.row_index == self.rows - 1):
+                m.d.comb += ended.eq(1)
+                m.d.sync += done.eq(1)
+                m.next = "IDLE"
+            with m.Else():
+                m.d.sync += self.row_index.eq(self.row_index + 1)
+                m.next = "FETCH"
+
         with m.FSM():
             with state("IDLE"):
-                m.d.comb += idle.eq(1)
-                m.d.sync += self.layer.eq(0)
-                with m.If(self.run & ~self.flush):
-                    m.d.sync += [done.eq(0), refused.eq(~runnable)]
-                    with m.If(runnable):
-                        m.d.sync += [self.cycles.eq(0), self.wait_cycles.eq(0)]
-                        m.next = "START_INPUT"
-            with state("START_INPUT"):
-                m.d.comb += [self.formatter_start.eq(1), self.receiving.eq(1)]
-                m.next = "INPUT"
-            with state("INPUT"):
-                m.d.comb += self.receiving.eq(1)
-                with m.If(self.formatter_done):
-                    m.next = "START_LAYER"
-            with state("FETCH_ROW"):
-                m.next = "START_LAYER"
-            with state("START_LAYER"):
-                m.d.comb += self.layer_start.eq(1)
-                m.next = "LAYER"
-            with state("LAYER"), m.If(self.layer_done):
-                with m.If(self.layer == self.layers - 1):
-                    # The first row is fetched while idle: a block may follow at once.
-                    m.d.sync += [done.eq(1), self.layer.eq(0)]
-                    m.next = "IDLE"
+                m.d.comb += [idle.eq(1), self.rewind.eq(1)]
+                shift = ceil_log2(self.geometry.pixels)
+                m.d.sync += self.row_index.eq(0)
+                with m.If(to_run & ~self.flush):
+                    m.d.sync += [
+                        done.eq(0),
+                        to_run.eq(0),
+                        total.eq((queued + self.geometry.pixels - 1) >> shift),
+                    ]
+                    m.next = "FETCH"
+            with state("FETCH"):
+                m.d.comb += self.fetch.eq(1)
+                m.d.sync += wait.eq(self.fetch_cycles - 1)
+                m.next = "FETCHING"
+            with state("FETCHING"):
+                m.d.sync += wait.eq(wait - 1)
+                m.d.sync += [after.eq(total - row.unit_first), skipped.eq(total <= row.unit_first)]
+                with m.If(wait == 0):
+                    m.next = "CHECK"
+            with state("CHECK"):
+                m.d.sync += [
+                    self.units.eq(Mux(after > row.unit_last, row.unit_last + 1, after)),
+                    self.final.eq(row.ends & (after - 1 <= row.unit_last)),
+                ]
+                with m.If(skipped):
+                    next_row()
                 with m.Else():
-                    m.d.sync += self.layer.eq(self.layer + 1)
-                    m.next = "FETCH_ROW"
-        with m.If(self.abort):  # also in the cycle in which the block ends
-            m.d.sync += [done.eq(0), refused.eq(0)]
-        return m
+                    m.next = "INPUT"
+            with state("INPUT"):
+                with m.If(row.from_input & (full == 0)):
+                    m.d.comb += waits.eq(1)
+                with m.Else():
+                    m.d.sync += held.eq(held | row.from_input)
+                    m.d.comb += self.row_start.eq(1)
+                    m.next = "RUN"
+            with state("RUN"), m.If(self.row_done):
+                next_row()

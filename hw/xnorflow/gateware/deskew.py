@@ -16,15 +16,17 @@ class Deskew(wiring.Component):
 
     Members
     -------
-    codes, valids : In
-        Codes as the feet give them.
+    codes : In(code_layout), one a column and pixel stream
+        Codes as the feet give them; index ``column * pixels + pixel``.
+    valids : In(columns)
+        Only the last column's counts: the others' codes came before.
     o, o_valid : Out
         All columns' codes of one position.
     """
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
-        codes = data.ArrayLayout(code_layout(geometry), geometry.columns)
+        codes = data.ArrayLayout(code_layout(geometry), geometry.columns * geometry.pixels)
         super().__init__(
             {
                 "codes": In(codes),
@@ -37,12 +39,13 @@ class Deskew(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         geometry = self.geometry
-        for column in range(geometry.columns):
-            code = self.codes[column]
-            for step in range(geometry.hops - 1 - column // geometry.columns_per_hop):
-                later = Signal(code_layout(geometry), name=f"code_{column}_{step}")
+        for index in range(geometry.columns * geometry.pixels):
+            code = self.codes[index]
+            hop = index // (geometry.columns_per_hop * geometry.pixels)
+            for step in range(geometry.hops - 1 - hop):
+                later = Signal(code_layout(geometry), name=f"code_{index}_{step}")
                 m.d.sync += later.eq(code)
                 code = later
-            m.d.comb += self.o[column].eq(code)
+            m.d.comb += self.o[index].eq(code)
         m.d.comb += self.o_valid.eq(self.valids[geometry.columns - 1])
         return m

@@ -1,64 +1,86 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The processing element: resting weights, XNOR, popcount, add to the sum from above."""
+"""One row of one hop: processing elements that share a word, each with its resting weights."""
 
-from amaranth import Module, Mux, Signal
-from amaranth.lib import wiring
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
+from xnorflow.gateware.popcount import Adder, Cell, PopcountTree, Spare, add_chains
+from xnorflow.gateware.target import PORTABLE, family_of
 
-__all__ = ["ProcessingElement"]
+__all__ = ["ElementRow"]
+
+CHAIN_POSITIONS = 34
+"""Most positions of a carry chain: longer ones waste fewer, shorter ones are quicker."""
 
 
-class ProcessingElement(wiring.Component):
-    """Counts mismatches between a streaming word and resting weights.
+class ElementRow(wiring.Component):
+    """Counts mismatches between streaming words and resting weights, and adds them to the sums.
 
-        sum_out[t + latency_cycles] = sum_in[t + latency_cycles - 1] + popcount(word[t] ^ weights)
+        sums_out[t + latency_cycles] = (sums_in[t + latency_cycles - 1] << double)
+                                       + (popcount(words[t] ^ weights) if masks[t] else 0)
 
-    with the popcount 0 where ``mask[t]`` is 0.
+    for each column (its own weights) and pixel stream (its own word); index
+    ``column * pixels + pixel``.
 
     Parameters
     ----------
     geometry : Geometry
-        Gives ``word_width``, ``weight_beat`` and ``sum_width`` in bits.
+        Gives the widths, ``columns_per_hop`` and ``pixels``.
+    row : int
+        Row of the array: gives the widths of the sums, and whether they can double.
 
     Members
     -------
-    word : In(word_width)
-        Activation word, lowest channel in the lowest bit.
-    mask : In(1)
-        The word counts.
+    words : In(word_width), one a pixel stream
+        Activation words, lowest channel in the lowest bit.
+    masks : In(pixels)
+        The pixel stream's word counts.
     load : In(1)
-        Shift ``weights`` into the resting word, lowest bits first; the word that enters in the
-        same cycle still meets the old weights.
-    weights : In(weight_beat)
+        Shift ``weights`` in, lowest bits first. A load is ``weight_load_cycles`` cycles without a
+        gap, and a cycle at least lies between two loads. The words of its first cycle still meet
+        the old weights, those after its last one the new; words between must be masked.
+    weights : In(weight_beat), one a column
         Next bits of the weights.
-    sum_in, sum_out : In(sum_width), Out(sum_width)
-        Mismatches of the elements above, and with this one's.
+    double : In(1)
+        The sum from above counts twice; only for rows where ``geometry.doubles(row)``. Must stay
+        the same while words are under way.
+    sums_in, sums_out : In, Out
+        Mismatches of the rows above (row 0 ignores them), and with this row's.
 
     Timing
     ------
-    One word a cycle, ``latency_cycles`` = log2(word_width) + 1: every level of the popcount is
-    registered, then the sum. Nothing stalls.
+    One word a cycle, ``latency_cycles`` = log2(word_width): every level of the popcount is
+    registered, then the sum. Nothing stalls, and nothing needs a reset: masked words leave zeros.
     """
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, *, row: int) -> None:
+        if not 0 <= row < geometry.rows:
+            raise ValueError(f"ElementRow: row must be from 0 to {geometry.rows - 1}, not {row}")
         self.geometry = geometry
+        self.row = row
+        self.tree = PopcountTree(geometry.word_width)
+        lanes = geometry.columns_per_hop * geometry.pixels
+        above = geometry.sum_width(row - 1) if row else 1
         super().__init__(
             {
-                "word": In(geometry.word_width),
-                "mask": In(1),
+                "words": In(data.ArrayLayout(geometry.word_width, geometry.pixels)),
+                "masks": In(geometry.pixels),
                 "load": In(1),
-                "weights": In(geometry.weight_beat),
-                "sum_in": In(geometry.sum_width),
-                "sum_out": Out(geometry.sum_width),
+                "weights": In(data.ArrayLayout(geometry.weight_beat, geometry.columns_per_hop)),
+                "double": In(1),
+                "sums_in": In(data.ArrayLayout(above, lanes)),
+                "sums_out": Out(data.ArrayLayout(geometry.sum_width(row), lanes)),
             }
         )
 
     @staticmethod
     def popcount_cycles(geometry: Geometry) -> int:
         """Cycles from a word to its count."""
-        return geometry.word_width.bit_length() - 1
+        return PopcountTree(geometry.word_width).levels
 
     @property
     def latency_cycles(self) -> int:
@@ -67,22 +89,200 @@ class ProcessingElement(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        width = self.geometry.word_width
-        resting = Signal(width)
-        with m.If(self.load):
-            m.d.sync += resting.eq(
-                (self.weights << (width - len(self.weights))) | (resting >> len(self.weights))
-            )
-
-        # Level k adds neighbouring fields of 2^k bits: all of a level's small adders are one wide
-        # addition, because no field can overflow into the next.
-        fields = self.word ^ resting
-        for level in range(self.popcount_cycles(self.geometry)):
-            half = 1 << level
-            low = sum(((1 << half) - 1) << at for at in range(0, width, 2 * half))
-            added = (fields & low) + ((fields >> half) & low)
-            fields = Signal(width, name=f"level_{level + 1}")
-            m.d.sync += fields.eq(Mux(self.mask, added, 0) if level == 0 else added)
-
-        m.d.sync += self.sum_out.eq(self.sum_in + fields)
+        family = family_of(platform)
+        if family == PORTABLE:
+            self._portable(m)
+        else:
+            self._chained(m, family)
         return m
+
+    # -- portable: one wide addition a level -------------------------------------------------
+
+    def _portable(self, m: Module) -> None:
+        geometry, tree = self.geometry, self.tree
+        beat, half = geometry.weight_beat, tree.half
+        masks = [self.masks]
+        for level in range(1, tree.levels):
+            masks.append(Signal(geometry.pixels, name=f"masks_{level}"))
+            m.d.sync += masks[level].eq(masks[level - 1])
+        for column in range(geometry.columns_per_hop):
+            resting = Signal(geometry.word_width, name=f"resting_{column}", reset_less=True)
+            with m.If(self.load):
+                m.d.sync += resting.eq(Cat(resting, self.weights[column])[beat:])
+            for pixel in range(geometry.pixels):
+                index = column * geometry.pixels + pixel
+                # Level 1: three bits to a count of two, in fields of two bits.
+                differ = self.words[pixel] ^ resting
+                low = tree.mask(2, 1)
+                total = (differ[half:] & low) + ((differ[half:] >> 1) & low) + (differ & low)
+                later = (differ[:half] >> 1) & low  # slot s in bit 2s
+                for level in range(1, tree.levels + 1):
+                    name = f"{column}_{pixel}_{level}"
+                    fields = Signal(half, name=f"fields_{name}", reset_less=True)
+                    slots = Signal(half, name=f"slots_{name}", reset_less=True)
+                    m.d.sync += [fields.eq(total), slots.eq(later & tree.mask(1 << level, 1))]
+                    with m.If(~masks[level - 1][pixel]):
+                        m.d.sync += fields.eq(0)
+                        if level == tree.levels:
+                            m.d.sync += slots.eq(0)
+                    # Next level: two counts and the slot in the middle of their field.
+                    later = slots
+                    stride = 1 << level
+                    own = tree.mask(2 * stride, level + 1)
+                    total = (fields & own) + ((fields >> stride) & own)
+                    total += (slots >> stride) & tree.mask(2 * stride, 1)
+                m.d.sync += self.sums_out[index].eq(self._above(index) + fields + slots[0])
+
+    def _above(self, index: int) -> Value:
+        if self.row == 0:
+            return Const(0, 1)
+        above = self.sums_in[index]
+        return Mux(self.double, above << 1, above) if self.geometry.doubles(self.row) else above
+
+    # -- carry chains of a family's cells ----------------------------------------------------
+
+    def _chained(self, m: Module, family: str) -> None:
+        geometry, tree = self.geometry, self.tree
+        columns, pixels = range(geometry.columns_per_hop), range(geometry.pixels)
+        idle = Signal(geometry.pixels)
+        m.d.comb += idle.eq(~self.masks)
+        loads = self._loads(m)
+        resting = [self._resting(m, column, loads) for column in columns]
+        words = self._delayed_words(m)
+
+        # The last bit of each word: an XOR that may take an idle place of any chain.
+        lasts = {
+            (column, pixel): Signal(name=f"differ_{column}_{pixel}")
+            for column in columns
+            for pixel in pixels
+        }
+        spares = [
+            Spare(words[pixel][1], resting[column][1], differ)
+            for (column, pixel), differ in lasts.items()
+        ]
+        counts: dict[tuple[int, int], list[Signal]] = {}
+        for level in range(1, tree.levels + 1):
+            # A chain stays within a level: the registers beside it share their reset.
+            adders: list[Adder] = []
+            registers: dict[tuple[int, int], list[Signal]] = {}
+            for node in range(tree.nodes(level)):
+                for pixel in pixels:
+                    for column in columns:
+                        pairs = [
+                            (words[pixel][bit], resting[column][bit])
+                            for bit in (tree.leaf(node) if level == 1 else
+                                        (2 * tree.slot(level, node) + 1,))
+                        ]  # fmt: skip
+                        carry, *rest = pairs
+                        if level == 1:
+                            cells = [Cell.add(*rest)]
+                        else:
+                            below = counts[column, pixel]
+                            operands = zip(below[2 * node], below[2 * node + 1], strict=True)
+                            cells = [Cell.add((a,), (b,)) for a, b in operands]
+                        name = f"{column}_{pixel}_{level}_{node}"
+                        total = Signal(level + 1, name=f"total_{name}")
+                        adders.append(Adder(carry, tuple(cells), total))
+                        register = Signal(level + 1, name=f"count_{name}", reset_less=True)
+                        m.d.sync += register.eq(total)
+                        registers.setdefault((column, pixel), []).append(register)
+            if level < tree.levels:
+                add_chains(m, family, adders, spares, cap=CHAIN_POSITIONS)
+            else:
+                for lane, differ in lasts.items():
+                    last = Signal(name=f"last_{lane[0]}_{lane[1]}", reset_less=True)
+                    m.d.sync += last.eq(differ)
+                    registers[lane].append(last)
+            for pixel in pixels:
+                with m.If(idle[pixel]):
+                    for column in columns:
+                        m.d.sync += [each.eq(0) for each in registers[column, pixel]]
+            counts = registers
+            later = Signal(geometry.pixels, name=f"idle_{level}", reset_less=True)
+            m.d.sync += later.eq(idle)
+            idle = later
+
+        for column in columns:
+            for pixel in pixels:
+                adders.append(self._falling(m, column * geometry.pixels + pixel,
+                                            *counts[column, pixel]))  # fmt: skip
+        add_chains(m, family, adders, spares, cap=CHAIN_POSITIONS)
+        m.d.comb += [spare.result.eq(spare.a ^ spare.b) for spare in spares]
+
+    def _falling(self, m: Module, index: int, count: Signal, last: Signal) -> Adder:
+        """The sum from above, the count, and the last bit as carry-in."""
+        width = len(self.sums_out[index])
+        above = Value.cast(self.sums_in[index])
+        doubles = self.geometry.doubles(self.row)
+        above_width = len(above) + doubles if self.row else 0
+        cells = []
+        for at in range(min(width, max(len(count), above_width))):
+            bit = count[at] if at < len(count) else None
+            if at >= above_width:
+                cells.append(Cell.add((bit,)))
+            elif doubles:
+                once = above[at] if at < len(above) else Const(0)
+                twice = above[at - 1] if at else Const(0)
+                cells.append(Cell.choose(bit, twice, once, self.double))
+            else:
+                operands = [(above[at],)] if bit is None else [(bit,), (above[at],)]
+                cells.append(Cell.add(*operands))
+        total = Signal(width, name=f"total_{index}")
+        m.d.sync += self.sums_out[index].eq(total)
+        return Adder((last,), tuple(cells), total)
+
+    def _delayed_words(self, m: Module) -> list[list[Value]]:
+        """Each pixel stream's word, each bit as late as the tree wants it."""
+        tree = self.tree
+        words = []
+        for pixel in range(self.geometry.pixels):
+            bits: list[Value] = list(self.words[pixel])
+            for cycle in range(1, tree.levels):
+                late = [bit for bit in range(tree.width) if tree.delay(bit) >= cycle]
+                stage = Signal(len(late), name=f"word_{pixel}_{cycle}", reset_less=True)
+                m.d.sync += stage.eq(Cat(bits[bit] for bit in late))
+                for at, bit in enumerate(late):
+                    bits[bit] = stage[at]
+            words.append(bits)
+        return words
+
+    def _resting(self, m: Module, column: int, loads: list[Signal]) -> list[Signal]:
+        """A column's weights, a register a bit, shifted along ``weight_beat`` lanes.
+
+        A bit that meets its word k cycles late must hold the old weight k cycles longer, and have
+        the new one k cycles later than the others. It joins the shifting late: bits at depth j of
+        a lane may miss the first j shifts. Where k > j, registers delay the lane before it.
+        """
+        geometry, tree = self.geometry, self.tree
+        beat, width = geometry.weight_beat, tree.width
+        bits = [Signal(name=f"resting_{column}_{bit}", reset_less=True) for bit in range(width)]
+        latest = tree.levels - 1
+        windows: dict[tuple[int, int], list[object]] = {}
+        for lane in range(beat):
+            source: Value = self.weights[column][lane]
+            shift = 0  # cycles by which the lane is delayed so far
+            for depth in range(width // beat):
+                bit = width - beat * (depth + 1) + lane
+                delay = tree.delay(bit)
+                while delay > depth + shift:
+                    waiting = Signal(name=f"waiting_{column}_{bit}_{shift}", reset_less=True)
+                    m.d.sync += waiting.eq(source)
+                    source = waiting
+                    shift += 1
+                begin = min(latest, depth + shift) if delay > shift else shift
+                windows.setdefault((begin, shift), []).append(bits[bit].eq(source))
+                source = bits[bit]
+        for (begin, shift), statements in windows.items():
+            with m.If(Cat(loads[shift : begin + 1]).all()):
+                m.d.sync += statements
+        return bits
+
+    def _loads(self, m: Module) -> list[Signal]:
+        """``load``, and how it was up to levels - 1 cycles ago."""
+        loads = [self.load]
+        for cycle in range(1, self.tree.levels):
+            name = f"load_{cycle}"
+            later = Signal(name=name, reset_less=True)
+            m.d.sync += later.eq(loads[-1])
+            loads.append(later)
+        return loads

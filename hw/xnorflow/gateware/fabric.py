@@ -7,20 +7,30 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.array import StreamSkew, SystolicArray
-from xnorflow.gateware.banks import Fetch
+from xnorflow.gateware.array import RowSkew, SystolicArray, WeightBank
+from xnorflow.gateware.banks import Fetch, window_layout
 from xnorflow.gateware.deskew import Deskew
-from xnorflow.gateware.foot import Foot
+from xnorflow.gateware.foot import Feet
 from xnorflow.gateware.layouts import (
     beat_layout,
     bus_layout,
     code_layout,
     load_layout,
+    pass_layout,
     token_layout,
 )
 from xnorflow.gateware.realcount import RealCount
 
-__all__ = ["Fabric"]
+__all__ = ["Fabric", "delayed"]
+
+
+def delayed(m: Module, signal: Signal, cycles: int, name: str) -> Signal:
+    """``signal``, ``cycles`` cycles later."""
+    for cycle in range(cycles):
+        later = Signal(signal.shape(), name=f"{name}_{cycle + 1}")
+        m.d.sync += later.eq(signal)
+        signal = later
+    return signal
 
 
 class Fabric(wiring.Component):
@@ -28,111 +38,113 @@ class Fabric(wiring.Component):
 
     Members
     -------
-    beat, load, tails, token : In
+    beat, token, load, window : In
         From the :class:`Issuer`, all of one cycle.
-    tail : In(7)
-        Channels in a position's last word; constant in a layer.
+    double : In(1)
+        Sums double from row to row; constant in a program row.
     bus : In(bus_layout)
         Configuration writes.
     addresses, bank_words : Out, In
         To and from the activation banks.
     codes, codes_valid : Out
-        All columns' codes of one position.
+        All columns' codes of one position; index column * pixels + pixel.
     values, values_valid : Out
         Accumulators that a token read, hop by hop.
 
     Timing
     ------
-    Column 0's foot gets a beat's sum after ``foot_cycles``; nothing is under way any more
+    Hop 0's feet get a beat's sums after ``foot_cycles``; nothing is under way any more
     ``flush_cycles`` after the last beat.
     """
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
-        columns, streams = geometry.columns, geometry.streams
+        results = geometry.columns * geometry.pixels
+        address = ceil_log2(geometry.activation_depth)
         super().__init__(
             {
                 "beat": In(beat_layout(geometry)),
-                "load": In(load_layout(geometry)),
-                "tails": In(streams),
                 "token": In(token_layout(geometry)),
-                "tail": In(7),
+                "load": In(load_layout(geometry)),
+                "window": In(pass_layout(geometry)),
+                "double": In(1),
                 "bus": In(bus_layout(geometry)),
-                "addresses": Out(data.ArrayLayout(ceil_log2(geometry.activation_depth), streams)),
-                "bank_words": In(data.ArrayLayout(geometry.word_width, streams)),
-                "codes": Out(data.ArrayLayout(code_layout(geometry), columns)),
+                "addresses": Out(data.ArrayLayout(address, geometry.banks)),
+                "bank_words": In(window_layout(geometry)),
+                "codes": Out(data.ArrayLayout(code_layout(geometry), results)),
                 "codes_valid": Out(1),
-                "values": Out(data.ArrayLayout(Foot.value_shape(geometry), columns)),
-                "values_valid": Out(columns),
+                "values": Out(data.ArrayLayout(Feet.value_shape(geometry), results)),
+                "values_valid": Out(geometry.columns),
             }
         )
 
     @staticmethod
     def foot_cycles(geometry: Geometry) -> int:
-        """Cycles from a beat to column 0's foot."""
+        """Cycles from a beat to hop 0's feet."""
         return Fetch.latency_cycles + SystolicArray.cycles(geometry)
 
     @classmethod
     def flush_cycles(cls, geometry: Geometry) -> int:
         """Cycles after which nothing that entered is still under way."""
-        return cls.foot_cycles(geometry) + 2 * geometry.hops + Foot.cycles(geometry)
+        return cls.foot_cycles(geometry) + 2 * geometry.hops + Feet.cycles(geometry)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         geometry = self.geometry
         m.submodules.fetch = fetch = Fetch(geometry)
-        m.submodules.skew = skew = StreamSkew(geometry)
+        m.submodules.skew = skew = RowSkew(geometry)
         m.submodules.array = array = SystolicArray(geometry)
         m.submodules.realcount = realcount = RealCount(geometry)
-        load = Signal(load_layout(geometry))
-        tails = Signal(geometry.streams)
-        m.d.sync += [load.eq(self.load), tails.eq(self.tails)]
+        count = Fetch.COUNT_CYCLES
+        read = delayed(m, self.load, Fetch.latency_cycles - WeightBank.latency_cycles, "load")
         m.d.comb += [
             fetch.beat.eq(self.beat),
-            fetch.tail.eq(self.tail),
+            fetch.window.eq(self.window),
             fetch.bank_words.eq(self.bank_words),
             self.addresses.eq(fetch.addresses),
             skew.words.eq(fetch.words),
             skew.masks.eq(fetch.masks),
+            skew.shift.eq(delayed(m, read.shift, WeightBank.latency_cycles, "shift")),
             array.words.eq(skew.skewed_words),
             array.masks.eq(skew.skewed_masks),
-            array.load.eq(load),
+            array.shifts.eq(skew.skewed_shifts),
+            array.load.eq(read),
+            array.double.eq(self.double),
             array.bus.eq(self.bus),
-            realcount.masks.eq(skew.skewed_masks),
-            realcount.load.eq(load),
-            realcount.tails.eq(tails),
-            realcount.tail.eq(self.tail),
+            realcount.real.eq(fetch.real),
+            realcount.filled.eq(fetch.filled),
+            realcount.lane.eq(delayed(m, self.beat.lane, count, "lane")),
+            realcount.window.eq(delayed(m, self.window, count, "window")),
         ]
         self._feet(m, array, realcount)
         return m
 
     def _feet(self, m: Module, array: SystolicArray, realcount: RealCount) -> None:
-        """A foot for each column; tokens meet the sums, then cross the hops beside them."""
+        """Feet of each hop; tokens meet the sums, then cross the hops beside them."""
         geometry = self.geometry
-        token, n, bus = self.token, realcount.n, self.bus
-        for cycle in range(self.foot_cycles(geometry)):
-            later = Signal(token_layout(geometry), name=f"token_{cycle}")
-            m.d.sync += later.eq(token)
-            token = later
+        wait = self.foot_cycles(geometry)
+        token = delayed(m, self.token, wait, "token")
+        n = delayed(m, realcount.n, wait - Fetch.COUNT_CYCLES - RealCount.latency_cycles, "n")
         m.submodules.deskew = deskew = Deskew(geometry)
-        for index in range(geometry.columns):
-            if index and index % geometry.columns_per_hop == 0:
-                hop = index // geometry.columns_per_hop
-                moved = [
-                    Signal(signal.shape(), name=f"{name}_hop_{hop}")
-                    for name, signal in (("token", token), ("n", n), ("bus", bus))
+        columns = geometry.columns_per_hop
+        for hop in range(geometry.hops):
+            if hop:
+                token = delayed(m, token, 1, f"token_hop_{hop}")
+                n = delayed(m, n, 1, f"n_hop_{hop}")
+            m.submodules[f"feet_{hop}"] = feet = Feet(geometry)
+            m.d.comb += [feet.token.eq(token), feet.n.eq(n), array.records[hop].eq(feet.record)]
+            for c in range(columns):
+                column = hop * columns + c
+                m.d.comb += [
+                    feet.records[c].eq(array.weights[column]),
+                    deskew.valids[column].eq(feet.codes_valid),
+                    self.values_valid[column].eq(feet.values_valid),
                 ]
-                m.d.sync += [new.eq(old) for new, old in zip(moved, (token, n, bus), strict=True)]
-                token, n, bus = moved
-            m.submodules[f"foot_{index}"] = foot = Foot(geometry, index=index)
-            m.d.comb += [
-                foot.token.eq(token),
-                foot.n.eq(n),
-                foot.sum.eq(array.sums[index]),
-                foot.bus.eq(bus),
-                deskew.codes[index].eq(foot.o),
-                deskew.valids[index].eq(foot.o_valid),
-                self.values[index].eq(foot.value),
-                self.values_valid[index].eq(foot.value_valid),
-            ]
+            for index in range(feet.count):
+                at = hop * feet.count + index
+                m.d.comb += [
+                    feet.sums[index].eq(array.sums[at]),
+                    deskew.codes[at].eq(feet.codes[index]),
+                    self.values[at].eq(feet.values[index]),
+                ]
         m.d.comb += [self.codes.eq(deskew.o), self.codes_valid.eq(deskew.o_valid)]

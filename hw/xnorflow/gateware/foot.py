@@ -1,72 +1,78 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The column foot: lane scale, accumulator memory, threshold unit."""
+"""The columns' feet: lane scale, accumulator memory, threshold unit."""
 
-from amaranth import Module, Mux, Shape, Signal, signed
-from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
+from amaranth import Cat, Module, Mux, Shape, Signal, signed
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.layouts import bus_layout, code_layout, token_layout
+from xnorflow.gateware.array import record_layout
+from xnorflow.gateware.layouts import code_layout, token_layout
+from xnorflow.gateware.memory import BlockMemory
+from xnorflow.gateware.realcount import RealCount
 from xnorflow.gateware.threshold import ThresholdUnit
 
-__all__ = ["Foot"]
+__all__ = ["Feet"]
 
 
-class Foot(wiring.Component):
+class Feet(wiring.Component):
     """acc[address] = (0 if first else acc[address]) + scale * (n - 2 * sum)
 
-    and, where the token says ``last``, the accumulator's code. Where it says ``read``, the sum
-    leaves as ``value`` and nothing is stored: with ``scale`` and ``first`` 0, that is the
-    accumulator itself.
+    for the columns of one hop, and, where the token says ``last``, the accumulators' codes. Where
+    it says ``read``, the sums leave as ``values`` and nothing is stored: with ``scale`` and
+    ``first`` 0, those are the accumulators themselves. Index column * pixels + pixel.
 
     Parameters
     ----------
     geometry : Geometry
         Gives the widths and depths.
-    index : int
-        Column, for configuration writes.
 
     Members
     -------
     token : In(token_layout)
-        What to do with this cycle's ``n`` and ``sum``.
-    n, sum : In(sum_width)
-        Real inputs and mismatches.
-    bus : In(bus_layout)
-        Configuration writes.
-    o, o_valid : Out(code_layout), Out(1)
+        What to do with this cycle's ``n`` and ``sums``.
+    n : In(RealCount.count_width)
+        Real inputs.
+    sums : In(sum_width), one a column and pixel stream
+        Mismatches.
+    record : Out(record_layout)
+        A word of thresholds to read for all columns,
+    records : In
+        and what their banks read, ``WeightBank.latency_cycles`` later.
+    codes, codes_valid : Out(code_layout), Out(1)
         Codes, ``latency_cycles`` after their token.
-    value, value_valid : Out(signed(accumulator_width)), Out(1)
-        Accumulators that a token read.
+    values, values_valid : Out(signed(accumulator_width)), Out(1)
+        Accumulators that a token read, ``SUM_CYCLES`` after it.
 
     Timing
     ------
     One token a cycle. Two tokens on the same address must be ``TURNAROUND_CYCLES`` apart: the
-    compiler makes no segment shorter than that.
+    issuer sees to it.
 
     Bit growth
     ----------
-    ``n - 2 * sum`` has sum_width + 1 bits, the product scale_width more. The compiler proves that
+    ``n - 2 * sum`` has sum_width + 2 bits, the product scale_width more. The compiler proves that
     no accumulator exceeds ``Geometry.accumulator_limit``, so the upper bits are never needed.
     """
 
-    TURNAROUND_CYCLES = 3
+    TURNAROUND_CYCLES = 4
     SUM_CYCLES = 3
 
-    def __init__(self, geometry: Geometry, *, index: int) -> None:
+    def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
-        self.index = index
+        self.count = count = geometry.columns_per_hop * geometry.pixels
+        bank_word = geometry.rows * geometry.weight_beat
         super().__init__(
             {
                 "token": In(token_layout(geometry)),
-                "n": In(geometry.sum_width),
-                "sum": In(geometry.sum_width),
-                "bus": In(bus_layout(geometry)),
-                "o": Out(code_layout(geometry)),
-                "o_valid": Out(1),
-                "value": Out(self.value_shape(geometry)),
-                "value_valid": Out(1),
+                "n": In(RealCount.count_width(geometry)),
+                "sums": In(data.ArrayLayout(geometry.sum_width(), count)),
+                "record": Out(record_layout(geometry)),
+                "records": In(data.ArrayLayout(bank_word, geometry.columns_per_hop)),
+                "codes": Out(data.ArrayLayout(code_layout(geometry), count)),
+                "codes_valid": Out(1),
+                "values": Out(data.ArrayLayout(self.value_shape(geometry), count)),
+                "values_valid": Out(1),
             }
         )
 
@@ -77,55 +83,77 @@ class Foot(wiring.Component):
 
     @classmethod
     def cycles(cls, geometry: Geometry) -> int:
-        """Cycles from a token to its code."""
+        """Cycles from a token to its codes."""
         return cls.SUM_CYCLES + ThresholdUnit.cycles(geometry)
 
     @property
     def latency_cycles(self) -> int:
-        """Cycles from a token to its code."""
+        """Cycles from a token to its codes."""
         return self.cycles(self.geometry)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         geometry = self.geometry
-        width = geometry.accumulator_width
+        width, pixels = geometry.accumulator_width, geometry.pixels
 
-        m.submodules.accumulators = memory = Memory(
-            shape=signed(width), depth=geometry.accumulator_depth, init=[]
+        m.submodules.accumulators = memory = BlockMemory(
+            width=width * self.count, depth=geometry.accumulator_depth
         )
-        write, read = memory.write_port(), memory.read_port()
         tokens = [self.token]
         for stage in range(self.SUM_CYCLES):
             tokens.append(Signal(token_layout(geometry), name=f"token_{stage + 1}"))
             m.d.sync += tokens[-1].eq(tokens[-2])
+        m.d.comb += [memory.read_enable.eq(1), memory.read_address.eq(self.token.address)]
 
-        # Stage 1: mismatches to a signed sum.
-        signed_sum = Signal(signed(geometry.sum_width + 1))
-        m.d.sync += signed_sum.eq(self.n - (self.sum << 1))
-
-        # Stage 2: lane scale; read the accumulator.
-        product = Signal(signed(width))
-        m.d.sync += product.eq(signed_sum * tokens[1].scale)
-        m.d.comb += [read.addr.eq(tokens[1].address), read.en.eq(1)]
-
-        # Stage 3: accumulate.
-        total = Signal(signed(width))
-        m.d.sync += total.eq(product + Mux(tokens[2].first, 0, read.data))
+        totals = []
+        for index in range(self.count):
+            # Stage 1: mismatches to a signed sum. Stage 2: lane scale.
+            signed_sum = Signal(signed(len(self.n) + 1), name=f"sum_{index}")
+            product = Signal(signed(width), name=f"product_{index}")
+            m.d.sync += [
+                signed_sum.eq(self.n - (self.sums[index] << 1)),
+                product.eq(signed_sum * tokens[1].scale),
+            ]
+            # Stage 3: accumulate.
+            total = Signal(signed(width), name=f"total_{index}")
+            stored = memory.read_data[index * width : (index + 1) * width].as_signed()
+            m.d.sync += total.eq(product + Mux(tokens[2].first, 0, stored))
+            m.d.comb += self.values[index].eq(total)
+            totals.append(total)
+        done = tokens[-1]
         m.d.comb += [
-            write.addr.eq(tokens[3].address),
-            write.data.eq(total),
-            write.en.eq(tokens[3].valid & ~tokens[3].read),
-            self.value.eq(total),
-            self.value_valid.eq(tokens[3].valid & tokens[3].read),
+            memory.write_address.eq(done.address),
+            memory.write_data.eq(Cat(totals)),
+            memory.write_enable.eq(done.valid & ~done.read),
+            self.values_valid.eq(done.valid & done.read),
         ]
 
-        m.submodules.threshold = threshold = ThresholdUnit(geometry, index=self.index)
-        m.d.comb += [
-            threshold.value.eq(total),
-            threshold.valid.eq(tokens[3].valid & tokens[3].last),
-            threshold.tile.eq(tokens[3].tile),
-            threshold.bus.eq(self.bus),
-            self.o.eq(threshold.o),
-            self.o_valid.eq(threshold.o_valid),
-        ]
+        # The next tile's thresholds come when the last values of this one are through.
+        record, record_address = self.token.record, self.token.record_address
+        for wait in range(geometry.max_lanes - 1):
+            later = Signal(name=f"record_{wait}")
+            later_address = Signal(len(record_address), name=f"record_address_{wait}")
+            m.d.sync += [later.eq(record), later_address.eq(record_address)]
+            record, record_address = later, later_address
+        m.d.comb += [self.record.valid.eq(record), self.record.address.eq(record_address)]
+        arrives = record
+        for wait in range(BlockMemory.latency_cycles):
+            later = Signal(name=f"arrives_{wait}")
+            m.d.sync += later.eq(arrives)
+            arrives = later
+        for column in range(geometry.columns_per_hop):
+            m.submodules[f"threshold_{column}"] = unit = ThresholdUnit(geometry)
+            m.d.comb += [unit.record.eq(self.records[column]), unit.record_valid.eq(arrives)]
+            for pixel in range(pixels):
+                index = column * pixels + pixel
+                m.d.comb += [
+                    unit.values[pixel].eq(totals[index]),
+                    self.codes[index].eq(unit.codes[pixel]),
+                ]
+        valid = done.valid & done.last
+        for level in range(geometry.max_lanes):
+            later = Signal(name=f"valid_{level}")
+            m.d.sync += later.eq(valid)
+            valid = later
+        m.d.comb += self.codes_valid.eq(valid)
         return m

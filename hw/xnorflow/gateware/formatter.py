@@ -1,47 +1,62 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The input formatter: raw pixel bytes become lanes, lanes become words in the activation banks."""
+"""The input formatter: raw pixel bytes become words in the activation banks, part by part."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from xnorflow.core.geometry import Geometry
+from xnorflow.core.geometry import PIXEL_BITS, Geometry
 from xnorflow.core.program import SIZE_BITS
+from xnorflow.gateware.inwalk import InputWalk
 from xnorflow.gateware.layouts import row_layout, write_layout
-from xnorflow.gateware.modulo import add_modulo, next_modulo
-from xnorflow.gateware.writer import LaneWriter
+from xnorflow.gateware.turner import PIECE, LaneTurner
 
 __all__ = ["Formatter"]
 
-PIXEL_BITS = 8
-
 
 class Formatter(wiring.Component):
-    """Takes images as bytes (height, width, channels) and lays them out as the first layer's map.
+    """Takes images as bytes (height, width, channels) and lays them out as the first row's map.
 
-    Lane l of a pixel is its bit 7 - l: a layer with m lanes takes the m highest bits.
+    Lane l of a pixel is its bit 7 - l: a layer with m lanes takes the m highest bits. With
+    ``planes`` a position's bytes lie side by side instead, channel c in bits 8c .. 8c + 7.
+
+    A block of n images is ``ceil(n / pixels)`` units, and comes in parts of ``chunk_last + 1``
+    units. With ``chunk_double`` parts go to ``in_base`` and ``in_base + chunk_stride`` in turn,
+    from block to block too; a reset begins with ``in_base``.
 
     Members
     -------
     start : In(1)
-        Take ``images`` images.
+        Take ``images`` images; only while ``idle``.
     row : In(row_layout)
-        The first layer's row; constant until ``done``.
+        The program's first row; constant until ``idle``.
     images : In(16)
-        Images to take, at least 1.
+        Images to take, at least 1; constant until ``idle``.
     pixels : In(stream)
         Bytes.
-    done : Out(1)
-        High in the cycle after the last write left.
+    room : In(1)
+        The next part may be filled. It is looked at from the cycle after ``start``, or after
+        ``full``, until it is 1.
+    full : Out(1)
+        A part is complete: the banks took its last write in the cycle before.
+    idle : Out(1)
+        Nothing is left to be taken or written: high from the cycle after the last ``full`` on.
     waiting : Out(1)
         A byte could be taken but none is offered.
+    hold : In(1)
+        The banks do not take what ``writes`` shows: it stays.
     writes : Out(write_layout), one a bank
+        Registered. At most one bank and pixel stream is enabled; all have the same data.
 
     Timing
     ------
-    One byte a cycle; a word of b channels and m lanes takes b + ceil(m / streams) - 1 cycles.
+    One byte a cycle while no write is held, but at least m cycles for each eight channels of a
+    position, and for its last ones (with ``planes``, m = 1). ``full`` comes ``2 * m +
+    DRAIN_CYCLES`` cycles after these, and the next part's first byte 2 cycles later.
     """
+
+    DRAIN_CYCLES = 2
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
@@ -51,108 +66,108 @@ class Formatter(wiring.Component):
                 "row": In(row_layout(geometry)),
                 "images": In(16),
                 "pixels": In(stream.Signature(PIXEL_BITS)),
-                "done": Out(1),
+                "room": In(1),
+                "full": Out(1),
+                "idle": Out(1),
                 "waiting": Out(1),
-                "writes": Out(data.ArrayLayout(write_layout(geometry), geometry.streams)),
+                "hold": In(1),
+                "writes": Out(data.ArrayLayout(write_layout(geometry), geometry.banks)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        geometry, row = self.geometry, self.row
-        width = geometry.word_width
-        address_bits = ceil_log2(geometry.activation_depth)
-        modulo = range(geometry.streams)
-
-        # Gather a word's bytes: each byte's bits go to their lanes.
-        receiving = Signal()
-        full = Signal()
-        planes = Signal(data.ArrayLayout(width, PIXEL_BITS))
-        channel = Signal(range(width))
-        word = Signal(SIZE_BITS)
-        take = Signal()
-        complete = Signal()
-        m.submodules.writer = writer = LaneWriter(geometry, max_lanes=PIXEL_BITS)
+        row = self.row
+        m.submodules.walk = walk = InputWalk(self.geometry)
+        filling, drained, turned = Signal(), Signal(), Signal()
         m.d.comb += [
-            self.pixels.ready.eq(receiving & (~full | ~writer.busy)),
+            walk.row.eq(row),
+            walk.images.eq(self.images),
             self.waiting.eq(self.pixels.ready & ~self.pixels.valid),
-            take.eq(self.pixels.valid & self.pixels.ready),
-            complete.eq(take & (channel == Mux(word == row.word_last, row.tail - 1, width - 1))),
         ]
-        with m.If(take):
-            m.d.sync += channel.eq(Mux(complete, 0, channel + 1))
-            for lane in range(PIXEL_BITS):
-                # The first byte of a word clears what the last word left.
-                kept = Mux(channel == 0, 0, planes[lane])
-                bit = self.pixels.payload[PIXEL_BITS - 1 - lane]
-                m.d.sync += planes[lane].eq(kept | (bit << channel))
+        self._parts(m, walk, filling, drained)
 
-        # Walk: image, row, position, channel word.
-        image = Signal(16)
-        y = Signal(SIZE_BITS)
-        x = Signal(SIZE_BITS)
-        image_base, line_base, word_base = (
-            Signal(address_bits, name=f"{name}_base") for name in ("image", "line", "word")
+        # Gather a piece: the bytes of eight channels, or of a position's last ones.
+        piece = Signal(data.ArrayLayout(PIXEL_BITS, PIECE))
+        number = Signal(ceil_log2(self.geometry.word_width // PIECE))
+        whole, ends_word, ends_position = (
+            Signal(name=name) for name in ("whole", "ends_word", "ends_position")
         )
-        y_modulo = Signal(modulo)
-        word_modulo = Signal(modulo)
-        last_word = Signal()
-        last_x = Signal()
-        last_y = Signal()
-        last_image = Signal()
+        word = Signal(SIZE_BITS)
+        channel = Signal(ceil_log2(self.geometry.word_width))
+        next_channel = Signal(len(channel) + 1)
+        place = channel[: ceil_log2(PIECE)]
+        take, last_word, last_channel = Signal(), Signal(), Signal()
         m.d.comb += [
+            self.pixels.ready.eq(filling & (~whole | (turned & ~walk.part_end))),
+            take.eq(self.pixels.valid & self.pixels.ready),
             last_word.eq(word == row.word_last),
-            last_x.eq(row.flat | (x == row.column_last)),
-            last_y.eq(y == row.row_last),
-            last_image.eq(image == self.images - 1),
+            next_channel.eq(channel + 1),
+            last_channel.eq(next_channel[-1] | (last_word & (next_channel == row.tail))),
+            walk.step.eq(turned & ends_word),
+            walk.position_end.eq(ends_position),
         ]
-        with m.If(complete):
-            m.d.sync += [
-                word.eq(word + 1),
-                word_base.eq(word_base + row.word_stride),
-                word_modulo.eq(next_modulo(word_modulo, geometry.streams)),
-            ]
-            with m.If(last_word):
-                m.d.sync += [word.eq(0), word_base.eq(0), word_modulo.eq(0), x.eq(x + 1)]
-                with m.If(last_x):
-                    m.d.sync += [x.eq(0), y.eq(y + 1)]
-                    m.d.sync += y_modulo.eq(next_modulo(y_modulo, geometry.streams))
-                    with m.If(y_modulo == geometry.streams - 1):
-                        m.d.sync += line_base.eq(line_base + row.line_stride)
-                    with m.If(last_y):
-                        m.d.sync += [y.eq(0), y_modulo.eq(0), line_base.eq(0)]
-                        m.d.sync += [image.eq(image + 1)]
-                        m.d.sync += image_base.eq(image_base + row.image_stride)
-                        with m.If(last_image):
-                            m.d.sync += receiving.eq(0)
+        with m.If(turned):
+            m.d.sync += whole.eq(0)
+        with m.If(take):
+            m.d.sync += channel.eq(next_channel)
+            for at in range(PIECE):
+                with m.If(place == at):
+                    m.d.sync += piece[at].eq(self.pixels.payload)
+                if at:
+                    with m.If(place == 0):
+                        m.d.sync += piece[at].eq(0)
+            with m.If(last_channel | (place == PIECE - 1)):
+                m.d.sync += [
+                    whole.eq(1),
+                    number.eq(channel[ceil_log2(PIECE) :]),
+                    ends_word.eq(last_channel),
+                    ends_position.eq(last_channel & last_word),
+                ]
 
-        # Write the full word while the next one's first byte may come.
-        address = Signal(address_bits)
-        rotation = Signal(modulo)
-        with m.If(full & ~writer.busy):
-            m.d.sync += full.eq(0)
-        with m.If(complete):
-            m.d.sync += [
-                full.eq(1),
-                address.eq(image_base + line_base + word_base + x),
-                rotation.eq(add_modulo(y_modulo, word_modulo, geometry.streams)),
-            ]
+        with m.If(take & last_channel):
+            m.d.sync += [channel.eq(0), word.eq(word + 1)]
+        with m.If(take & last_channel & last_word):
+            m.d.sync += word.eq(0)
+
+        # Turn it into lanes, collect the word, write it.
+        m.submodules.turner = turner = LaneTurner(self.geometry)
         m.d.comb += [
-            writer.start.eq(full),
-            writer.lanes.eq(planes),
-            writer.lane_last.eq(row.lane_last),
-            writer.lane_stride.eq(row.lane_stride),
-            writer.enable.eq(~0),
-            writer.rotation.eq(rotation),
-            writer.address.eq(address),
-            self.writes.eq(writer.writes),
+            turner.piece.eq(piece),
+            turner.number.eq(number),
+            turner.ends_word.eq(ends_word),
+            turner.valid.eq(whole),
+            turned.eq(turner.ready & whole),
+            turner.spot.eq(walk.spot),
+            turner.planes.eq(row.planes),
+            turner.lane_last.eq(row.lane_last),
+            turner.lane_stride.eq(row.lane_stride),
+            turner.hold.eq(self.hold),
+            self.writes.eq(turner.writes),
+            drained.eq(~whole & ~turner.busy),
         ]
-
-        with m.If(self.start):
-            m.d.sync += [receiving.eq(1), image.eq(0), image_base.eq(row.in_base)]
-        busy = Signal()
-        m.d.comb += busy.eq(receiving | full)
-        was_busy = Signal()
-        m.d.sync += was_busy.eq(busy)
-        m.d.comb += self.done.eq(was_busy & ~busy)
         return m
+
+    def _parts(self, m: Module, walk: InputWalk, filling: Signal, drained: Signal) -> None:
+        """Part after part: wait for room, fill it, wait until it is written."""
+        last = Signal()
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += self.idle.eq(1)
+                with m.If(self.start):
+                    m.next = "ROOM"
+            with m.State("ROOM"):
+                m.d.comb += walk.begin.eq(self.room)
+                with m.If(self.room):
+                    m.next = "FILL"
+            with m.State("FILL"):
+                m.d.comb += filling.eq(1)
+                with m.If(walk.step & walk.part_end):
+                    m.d.sync += last.eq(walk.block_end)
+                    m.next = "DRAIN"
+            with m.State("DRAIN"), m.If(drained):
+                m.d.comb += self.full.eq(1)
+                with m.If(last):
+                    m.next = "IDLE"
+                with m.Else():
+                    m.next = "ROOM"

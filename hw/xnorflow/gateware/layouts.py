@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Structures that travel between the components."""
 
+from amaranth import signed
 from amaranth.lib import data
-from amaranth.utils import bits_for, ceil_log2
+from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.program import SIZE_BITS, Target, item_bits, row_fields
@@ -12,6 +13,7 @@ __all__ = [
     "bus_layout",
     "code_layout",
     "load_layout",
+    "pass_layout",
     "row_layout",
     "segment_layout",
     "token_layout",
@@ -26,7 +28,7 @@ def row_layout(geometry: Geometry) -> data.StructLayout:
 
 def bus_layout(geometry: Geometry) -> data.StructLayout:
     """One configuration write, as it passes the columns."""
-    width = max(item_bits(geometry, t) for t in (Target.SCALE, Target.WEIGHT, Target.THRESHOLD))
+    width = max(item_bits(geometry, target) for target in Target)
     return data.StructLayout(
         {
             "valid": 1,
@@ -39,12 +41,12 @@ def bus_layout(geometry: Geometry) -> data.StructLayout:
 
 
 def load_layout(geometry: Geometry) -> data.StructLayout:
-    """One beat of a weight load; it crosses the array hop by hop."""
+    """One cycle of a weight load."""
     return data.StructLayout(
         {
-            "valid": 1,
+            "valid": 1,  # read the banks
+            "shift": 1,  # row 0 takes what is read; row r takes what is read r cycles later
             "address": ceil_log2(geometry.weight_depth),
-            "taps": geometry.taps,  # which taps the pass uses
         }
     )
 
@@ -58,53 +60,68 @@ def token_layout(geometry: Geometry) -> data.StructLayout:
             "first": 1,  # starts from 0 instead of the stored accumulator
             "last": 1,  # the accumulator is complete: threshold it
             "read": 1,  # read the accumulator out instead
-            "tile": ceil_log2(geometry.threshold_depth),
+            "record": 1,  # instead of all that: a word of the tile's thresholds
+            "record_address": ceil_log2(geometry.weight_depth),
             "scale": geometry.scale_width,
+        }
+    )
+
+
+def pass_layout(geometry: Geometry) -> data.StructLayout:
+    """What a pass's window is; it holds from the pass's weight load on."""
+    return data.StructLayout(
+        {
+            "active": geometry.rows,  # the row has a word
+            "tails": geometry.rows,  # the word is a position's last
+            "tail": 7,  # channels of a last word; in planes, of all words
+            "planes": 1,  # rows hold bit-planes: ``active`` is about the window's words
+            "border": 1,  # padded positions have a code instead of contributing 0
+            "fill": 8,  # the border code's bit, lane by lane or plane by plane
         }
     )
 
 
 def beat_layout(geometry: Geometry) -> data.StructLayout:
-    """One cycle's reads for all streams."""
-    streams = geometry.streams
+    """One cycle's window."""
+    address = ceil_log2(geometry.activation_depth)
     return data.StructLayout(
         {
-            "addresses": data.ArrayLayout(ceil_log2(geometry.activation_depth), streams),
-            "rotation": ceil_log2(streams),  # bank that stream 0 reads
-            "mask": streams,  # the stream's word counts
-            "inside": streams,  # the word comes from the map, not from its border
-            "tails": streams,  # the word is a position's last
-            "fill": 1,  # the border code's bit in this lane
+            "valid": 1,
+            "lines": data.ArrayLayout(address, geometry.streams),  # of bank row b, not of line i
+            "slots": data.ArrayLayout(address, geometry.taps),  # of bank column b
+            "row": ceil_log2(geometry.streams),  # bank row of line 0
+            "column": ceil_log2(geometry.taps),  # bank column of word 0
+            "inside": geometry.rows,  # the word comes from the map, not from its border
+            "lane": 3,
         }
     )
 
 
 def segment_layout(geometry: Geometry) -> data.StructLayout:
-    """A line of beats with the same lane, or one weight load, or one read-out of accumulators."""
-    streams = geometry.streams
+    """One line of one lane, or one weight load, or one read-out of accumulators."""
     return data.StructLayout(
         {
             "load": 1,
             "read": 1,
             "end": 1,  # with read: the block's last words follow
-            "addresses": data.ArrayLayout(ceil_log2(geometry.activation_depth), streams),
-            "rotation": ceil_log2(streams),
-            "active": streams,  # the stream has a kernel line or channel word
-            "inside": streams,  # its row is inside the map
-            "tails": streams,
-            "fill": 1,
-            "x": SIZE_BITS + 2,  # first position, two's complement
-            "beats": SIZE_BITS + 1,  # less one
-            "outputs": SIZE_BITS + 1,  # positions that the line gives
-            "taps": geometry.taps,
-            "weights": ceil_log2(geometry.weight_depth),  # load: first word
-            "address": bits_for(geometry.accumulator_depth),  # first accumulator; read: count
+            "lines": data.ArrayLayout(ceil_log2(geometry.activation_depth), geometry.streams),
+            "row": ceil_log2(geometry.streams),
+            "inside": geometry.streams,  # the line is inside the map
+            "lane": 3,
+            "word_column": ceil_log2(geometry.taps),  # what the channel word adds to the column
+            "x": signed(SIZE_BITS + 2),  # first position
+            "slot": ceil_log2(geometry.activation_depth),
+            "column": ceil_log2(geometry.taps),
+            "pass": pass_layout(geometry),  # with load
+            "weights": ceil_log2(geometry.weight_depth),  # with load: first word
+            "record": ceil_log2(geometry.weight_depth),  # with load: first word of thresholds
+            "records": 1,  # with load: thresholds follow the weights
+            "count": SIZE_BITS + 7,  # outputs, or positions to read; less one
+            "address": ceil_log2(geometry.accumulator_depth),
             "first": 1,
             "last": 1,
-            "repeat": 4,
-            "tile": ceil_log2(geometry.threshold_depth),
             "scale": geometry.scale_width,
-            "channels": 8,  # read: channels of the tile
+            "channels": 8,  # with read: channels of the tile
         }
     )
 
@@ -115,11 +132,12 @@ def code_layout(geometry: Geometry) -> data.StructLayout:
 
 
 def write_layout(geometry: Geometry) -> data.StructLayout:
-    """One cycle's write into one activation bank."""
+    """One cycle's write into one activation bank of every pixel stream."""
+    granules = geometry.word_width // geometry.granule
     return data.StructLayout(
         {
-            "enable": geometry.word_width // geometry.granule,
+            "enable": data.ArrayLayout(granules, geometry.pixels),
             "address": ceil_log2(geometry.activation_depth),
-            "data": geometry.word_width,
+            "data": data.ArrayLayout(geometry.word_width, geometry.pixels),
         }
     )

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loader: configuration packets become writes to the program, scale and column memories."""
+"""The loader: configuration packets become writes on the configuration bus."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.core.program import Target, item_bits
+from xnorflow.core.program import Target, item_bits, row_words
 from xnorflow.gateware.layouts import bus_layout
 
 __all__ = ["Loader"]
@@ -21,14 +21,8 @@ class Loader(wiring.Component):
         32-bit words.
     enable : In(1)
         Take words; 0 while a block runs.
-    item : Out
-        The item just completed, for the layer and control memories.
-    target, address : Out
-        Where it goes.
-    write : Out(1)
-        ``item`` is to be written in this cycle.
     bus : Out(bus_layout)
-        The same for the scale memory and the columns; registered.
+        Writes of the items, one at a time; registered.
     error : Out(1)
         A packet was bad. Everything is dropped until reset.
     """
@@ -40,10 +34,6 @@ class Loader(wiring.Component):
             {
                 "words": In(stream.Signature(32)),
                 "enable": In(1),
-                "item": Out(32 * max(self.words_of.values())),
-                "target": Out(4),
-                "address": Out(32),
-                "write": Out(1),
                 "bus": Out(bus_layout(geometry)),
                 "error": Out(1),
             }
@@ -52,10 +42,9 @@ class Loader(wiring.Component):
     def _depth(self, target: Target) -> int:
         geometry = self.geometry
         return {
-            Target.LAYER: geometry.layer_depth,
+            Target.LAYER: geometry.layer_depth * row_words(geometry),
             Target.SCALE: geometry.scale_depth,
             Target.WEIGHT: geometry.weight_depth,
-            Target.THRESHOLD: geometry.threshold_depth << geometry.max_lanes,
             Target.CONTROL: 2,
         }[target]
 
@@ -69,6 +58,7 @@ class Loader(wiring.Component):
         address = Signal(32)
         part = Signal(range(most + 1))
         parts = [Signal(32, name=f"part_{index}") for index in range(most)]
+        item = Signal(32 * most)
         words_last = Signal(range(most))
         per_column = Signal()
         depth = Signal(32)
@@ -78,17 +68,15 @@ class Loader(wiring.Component):
                     m.d.comb += [
                         words_last.eq(self.words_of[kind] - 1),
                         depth.eq(self._depth(kind)),
-                        per_column.eq(kind in (Target.WEIGHT, Target.THRESHOLD)),
+                        per_column.eq(kind == Target.WEIGHT),
                     ]
 
         take = Signal()
         m.d.comb += [
             self.words.ready.eq(self.enable),
             take.eq(self.words.valid & self.words.ready),
-            self.target.eq(target),
-            self.address.eq(address),
             # The item's last word is not in its register yet.
-            self.item.eq(Cat(Mux(part == i, word, parts[i]) for i in range(most))),
+            item.eq(Cat(Mux(part == i, word, parts[i]) for i in range(most))),
         ]
         m.d.sync += self.bus.valid.eq(0)
         with m.FSM():
@@ -108,13 +96,12 @@ class Loader(wiring.Component):
                         m.d.sync += parts[index].eq(word)
                 m.d.sync += part.eq(part + 1)
                 with m.If(part == words_last):
-                    m.d.comb += self.write.eq(1)
                     m.d.sync += [
                         self.bus.valid.eq(1),
                         self.bus.target.eq(target),
                         self.bus.column.eq(column),
                         self.bus.address.eq(address),
-                        self.bus.data.eq(self.item),
+                        self.bus.data.eq(item),
                         part.eq(0),
                         address.eq(address + 1),
                         left.eq(left - 1),

@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loops of a layer: nested counters, and which of them wrap."""
+"""The loops of a row: nested counters, and which of them wrap."""
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.core.program import SIZE_BITS
 from xnorflow.gateware.layouts import row_layout
 
 __all__ = ["LOOPS", "LoopCounters"]
 
-LOOPS = (
-    "repeat", "map_row", "image", "lane", "cw", "kx", "ky", "plane", "tile", "group",
-)  # fmt: skip
+LOOPS = ("lane", "map_row", "unit", "cw", "kx", "ky", "plane", "tile")
 """Innermost first."""
 
 
@@ -24,20 +20,20 @@ class LoopCounters(wiring.Component):
     Members
     -------
     start : In(1)
-        A layer begins. Counters are at 0 then, as after every whole layer.
+        A row begins.
     step : In(1)
         The innermost loop moves on.
     row : In(row_layout)
-    images : In(16)
-        Images in the block.
+    units : In(16)
+        Units that the row runs for.
     last : Out
         A bit for each loop: it is in its last round.
     wrap : Out
         A bit for each loop: with this step it and all loops inside it begin again.
     first, final : Out(1)
         An accumulator's first lane of the first pass; the last lane of the last pass.
-    repeat, lane, tile : Out
-        The rounds that others need.
+    lane : Out(3)
+        The lane's number.
     """
 
     def __init__(self, geometry: Geometry) -> None:
@@ -48,68 +44,52 @@ class LoopCounters(wiring.Component):
                 "start": In(1),
                 "step": In(1),
                 "row": In(row_layout(geometry)),
-                "images": In(16),
+                "units": In(16),
                 "last": Out(bits),
                 "wrap": Out(bits),
                 "first": Out(1),
                 "final": Out(1),
-                "repeat": Out(4),
                 "lane": Out(3),
-                "tile": Out(ceil_log2(geometry.threshold_depth)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         row, last, wrap = self.row, self.last, self.wrap
-        map_row = Signal(SIZE_BITS)
-        image = Signal(16)
-        cw = Signal(SIZE_BITS)
-        kx = Signal(SIZE_BITS)
-        ky = Signal(SIZE_BITS)
-        plane = Signal(3)
-
-        # The images of a block run in groups of at most row.group.
-        remaining = Signal(16)  # in this group and those after it
-        group = Signal(16)
-        m.d.comb += group.eq(Mux(row.group < remaining, row.group, remaining))
-        with m.If(wrap.tile):
-            m.d.sync += remaining.eq(remaining - group)
-        with m.If(self.start):
-            m.d.sync += remaining.eq(self.images)
-
-        last_pass = last.cw & last.kx & last.ky & last.plane
-        first_pass = (cw == 0) & (kx == 0) & (ky == 0) & (plane == 0)
-        m.d.comb += [
-            self.final.eq(last_pass & last.lane),
-            self.first.eq(first_pass & (self.lane == 0)),
-            last.repeat.eq(self.repeat == Mux(self.final, row.repeat_last, 0)),
-            last.map_row.eq(map_row == row.map_row_last),
-            last.image.eq(row.flat | (image == group - 1)),
-            last.lane.eq(self.lane == row.lane_last),
-            last.cw.eq(cw == row.cw_last),
-            last.kx.eq(kx == row.kx_last),
-            last.ky.eq(ky == row.ky_last),
-            last.plane.eq(plane == row.plane_last),
-            last.tile.eq(self.tile == row.tile_last),
-            last.group.eq(row.flat | (group == remaining)),
-        ]
-        counters = {
-            "repeat": self.repeat,
-            "map_row": map_row,
-            "image": image,
-            "lane": self.lane,
-            "cw": cw,
-            "kx": kx,
-            "ky": ky,
-            "plane": plane,
-            "tile": self.tile,
+        units_last = Signal(16)
+        m.d.comb += units_last.eq(self.units - 1)
+        limits = {
+            "lane": row.lane_last,
+            "map_row": Mux(row.flat, 0, row.map_row_last),
+            "unit": Mux(row.flat, 0, units_last),
+            "cw": row.cw_last,
+            "kx": row.kx_last,
+            "ky": row.ky_last,
+            "plane": row.plane_last,
+            "tile": row.tile_last,
         }
+
+        # Rounds that are left, counted down; ``last`` is a register, so that wrapping is quick.
         step = self.step
         for loop in LOOPS:
-            m.d.comb += wrap[loop].eq(step & last[loop])
-            if loop in counters:
-                with m.If(step):
-                    m.d.sync += counters[loop].eq(Mux(last[loop], 0, counters[loop] + 1))
+            left = Signal(limits[loop].shape(), name=f"left_{loop}")
+            limit = Signal(limits[loop].shape(), name=f"limit_{loop}")
+            m.d.comb += [wrap[loop].eq(step & last[loop]), limit.eq(limits[loop])]
+            with m.If(self.start | wrap[loop]):
+                m.d.sync += [left.eq(limit), last[loop].eq(limit == 0)]
+            with m.Elif(step):
+                m.d.sync += [left.eq(left - 1), last[loop].eq(left == 1)]
             step = wrap[loop]
+
+        with m.If(self.step):
+            m.d.sync += self.lane.eq(Mux(last.lane, 0, self.lane + 1))
+        first_pass = Signal()
+        with m.If(wrap.unit):
+            m.d.sync += first_pass.eq(0)
+        with m.If(self.start | wrap.plane):
+            m.d.sync += first_pass.eq(1)
+        m.d.comb += [
+            self.final.eq(last.cw & last.kx & last.ky & last.plane & last.lane),
+            self.first.eq(first_pass & (self.lane == 0)),
+        ]
         return m

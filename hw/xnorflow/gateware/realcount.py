@@ -1,67 +1,94 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many real inputs a sum counts: the n of acc = n - 2 * mismatches."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.element import ProcessingElement
-from xnorflow.gateware.layouts import load_layout
+from xnorflow.core.geometry import PIXEL_BITS, Geometry
+from xnorflow.gateware.layouts import pass_layout
 
 __all__ = ["RealCount"]
 
 
 class RealCount(wiring.Component):
-    """One more column that counts channels instead of mismatches.
+    """Adds the channels of a beat's words that count.
 
-    Every row adds the channels of its word where the word counts; the sum falls exactly like the
-    array's sums, so each output position gets its own n, whatever the border masks.
+        n = sum over rows of (tail if the word is a position's last, else word_width)
+
+    A word outside the map whose bits are all 1 meets weights that are 0 beyond the tail; those
+    bits, counted as mismatches, are made up for. In planes every plane counts with its weight.
 
     Members
     -------
-    masks : In(streams)
-        Skewed masks, as the array sees them.
-    load : In(load_layout)
-        As the array sees it, one cycle ahead of the words.
-    tails : In(streams)
-        With ``load``: the stream's words are positions' last words in this pass.
-    tail : In(7)
-        Channels in a last word; constant in a layer.
-    n : Out(sum_width)
-        Real inputs, in the same cycle as column 0's sum.
+    real, filled : In(rows)
+        Of a beat (:class:`Fetch`).
+    lane : In(3)
+        Of the same beat.
+    window : In(pass_layout)
+        Of the beat's pass, in the same cycle.
+    n : Out(count_width)
+        ``latency_cycles`` later.
     """
+
+    latency_cycles = 3
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
         super().__init__(
             {
-                "masks": In(geometry.streams),
-                "load": In(load_layout(geometry)),
-                "tails": In(geometry.streams),
-                "tail": In(7),
-                "n": Out(geometry.sum_width),
+                "real": In(geometry.rows),
+                "filled": In(geometry.rows),
+                "lane": In(3),
+                "window": In(pass_layout(geometry)),
+                "n": Out(self.count_width(geometry)),
             }
         )
 
+    @staticmethod
+    def count_width(geometry: Geometry) -> int:
+        """Bits of n: made-up channels can double it."""
+        return geometry.sum_width() + 1
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        geometry = self.geometry
-        taps = Signal(geometry.taps)
-        tails = Signal(geometry.streams)
-        with m.If(self.load.valid):
-            m.d.sync += [taps.eq(self.load.taps), tails.eq(self.tails)]
+        geometry, window = self.geometry, self.window
+        width, rows = geometry.word_width, geometry.rows
 
-        falling = 0
-        for row in range(geometry.rows):
-            stream, tap = divmod(row, geometry.taps)
-            channels = Mux(tails[stream], self.tail, geometry.word_width)
-            below = Signal(geometry.sum_width, name=f"n_{row}")
-            m.d.sync += below.eq(falling + Mux(self.masks[stream] & taps[tap], channels, 0))
-            falling = below
-        for cycle in range(ProcessingElement.popcount_cycles(geometry)):
-            later = Signal(geometry.sum_width, name=f"n_later_{cycle}")
-            m.d.sync += later.eq(falling)
-            falling = later
-        m.d.comb += self.n.eq(falling)
+        def ones(bits: Signal) -> Signal:
+            return sum(bits[r] for r in range(rows))
+
+        # Cycle 1: count words.
+        whole, short, made_up = (
+            Signal(range(rows + 1), name=name) for name in ("whole", "short", "made_up")
+        )
+        tail = Signal(7)
+        planes, planes_1 = Signal(), Signal()
+        lane = Signal(3)
+        m.d.sync += [
+            whole.eq(ones(self.real & ~window.tails)),
+            short.eq(ones(self.real & window.tails)),
+            made_up.eq(ones(self.filled & window.tails)),
+            tail.eq(window.tail),
+            planes.eq(window.planes),
+            lane.eq(self.lane),
+        ]
+
+        # Cycle 2: channels. In planes a window's words are all last ones of their positions.
+        plain = Signal(len(self.n))
+        of_tail = Signal(len(self.n))
+        m.d.sync += [
+            plain.eq(whole * width + Mux(planes, 0, made_up * 2 * (width - tail))),
+            of_tail.eq(short * tail),
+            planes_1.eq(planes),
+        ]
+        count = geometry.planes_per_pass
+        weight = Signal(PIXEL_BITS)
+        if count:
+            groups = -(-PIXEL_BITS // count)
+            sizes = [PIXEL_BITS - (groups - 1) * count] + [count] * (groups - 1)
+            m.d.sync += weight.eq(Array((1 << size) - 1 for size in sizes)[lane])
+
+        # Cycle 3: the planes' weights.
+        m.d.sync += self.n.eq(plain + Mux(planes_1, of_tail * weight, of_tail))
         return m

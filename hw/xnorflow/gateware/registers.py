@@ -33,7 +33,7 @@ class RegisterBlock(wiring.Component):
         Pulses from the ``command`` register.
     images : Out(16)
         Images in the next block.
-    status, error, cycles, wait_cycles : In(32)
+    status, error, blocks, cycles, wait_cycles : In(32)
         What the registers of these names show.
     """
 
@@ -51,6 +51,7 @@ class RegisterBlock(wiring.Component):
                 "images": Out(16),
                 "status": In(32),
                 "error": In(32),
+                "blocks": In(32),
                 "cycles": In(32),
                 "wait_cycles": In(32),
             }
@@ -64,6 +65,7 @@ class RegisterBlock(wiring.Component):
             "images": self.images,
             "status": self.status,
             "error": self.error,
+            "blocks": self.blocks,
             "cycles": self.cycles,
             "wait_cycles": self.wait_cycles,
         }
@@ -97,9 +99,9 @@ def constant_values(geometry: Geometry, build_hash: int) -> dict[str, int]:
         "activation_depth": geometry.activation_depth,
         "weight_depth": geometry.weight_depth,
         "accumulator_depth": geometry.accumulator_depth,
-        "threshold_depth": geometry.threshold_depth,
         "layer_depth": geometry.layer_depth,
         "scale_depth": geometry.scale_depth,
         "pool_depth": geometry.pool_depth,
+        "pixels_and_bus": geometry.pixels | geometry.weight_bus << 16,
         "widths": geometry.max_lanes | geometry.accumulator_width << 8 | geometry.scale_width << 16,
     }

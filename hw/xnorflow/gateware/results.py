@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way out: accumulators of one output position, column after column."""
+"""The way out: accumulators of output positions, column after column."""
 
-from amaranth import Module, Signal, signed
+from functools import reduce
+from operator import or_
+
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
@@ -11,69 +15,232 @@ __all__ = ["ResultShifter", "result_layout"]
 
 result_layout = data.StructLayout({"data": signed(32), "last": 1})
 
+QUEUE_DEPTH = 16
+"""Positions that are promised and not yet sent."""
+GROUP = 8
+"""Values of which one register holds the chosen one."""
+
+FIFO_CYCLES = 2
+"""From a word's way into the empty FIFO to its way out."""
+
 
 class ResultShifter(wiring.Component):
-    """Catches the columns' accumulators as they come, hop by hop, then shifts them out.
+    """Sends a position's accumulators: for each pixel stream, columns 0 .. channels - 1.
+
+    A mark walks over the columns, one a cycle, and a tree of ORs gathers the marked value into a
+    FIFO, from which the results' stream is fed: leaving overlaps computing.
+
+    Parameters
+    ----------
+    depth : int
+        Words that the FIFO holds, a power of two: at least ``columns * pixels``.
+    capture : bool
+        Keep the values as they come, behind gates of LUTs. Without it each value must stay for
+        ``channels * pixels`` cycles from its valid on, and the gates are flip-flops' resets.
+        Either way there are ``accumulator_width * columns * pixels`` flip-flops.
 
     Members
     -------
-    values, valids : In
-        Accumulators, and whether each is one that was asked for.
+    values : In(signed(accumulator_width)), one a column and pixel stream
+        Accumulators; index ``column * pixels + pixel``.
+    valids : In(columns)
+        A position's values come, hop by hop, a cycle apart: the first column's counts.
+    promise : In(1)
+        A position was asked for. Its values come later, and those of the next one at least
+        ``channels * pixels`` cycles after them.
     channels : In(8)
-        Words to send: columns 0 .. channels - 1. At least 1, constant until ``done``.
+        With ``promise``: words of each pixel stream, at least 1.
     end : In(1)
-        The last of them ends the block.
+        With ``promise``: the position's last word ends the block.
+    room : Out(1)
+        One more position may be promised, in this cycle or the next.
+    waiting : Out(1)
+        None may: the host takes no words.
+    idle : Out(1)
+        Every promised word was taken.
     results : Out(stream)
         32-bit signed words with ``last`` on the block's final one.
-    done : Out(1)
-        The position's last word leaves in this cycle.
-    waiting : Out(1)
-        A word is offered but not taken.
+
+    Raises
+    ------
+    ValueError
+        If the FIFO's depth is not a power of two, or it cannot hold one position.
     """
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, *, depth: int = 512, capture: bool = True) -> None:
         self.geometry = geometry
-        columns = geometry.columns
+        self.depth = depth
+        self.capture = capture
+        self.count = geometry.columns * geometry.pixels
+        if depth & (depth - 1):
+            raise ValueError(f"ResultShifter: depth must be a power of two, not {depth}")
+        if depth < self.count:
+            raise ValueError(
+                f"ResultShifter: depth is {depth}, a position of {geometry} has {self.count} "
+                f"words; use a depth of at least {self.count}"
+            )
         value = signed(geometry.accumulator_width)
         super().__init__(
             {
-                "values": In(data.ArrayLayout(value, columns)),
-                "valids": In(columns),
+                "values": In(data.ArrayLayout(value, self.count)),
+                "valids": In(geometry.columns),
+                "promise": In(1),
                 "channels": In(8),
                 "end": In(1),
-                "results": Out(stream.Signature(result_layout)),
-                "done": Out(1),
+                "room": Out(1),
                 "waiting": Out(1),
+                "idle": Out(1),
+                "results": Out(stream.Signature(result_layout)),
             }
         )
 
+    @property
+    def _levels(self) -> int:
+        """Levels of the tree."""
+        levels, left = 1, -(-self.count // GROUP)
+        while left > 1:
+            levels, left = levels + 1, -(-left // GROUP)
+        return levels
+
+    @property
+    def latency_cycles(self) -> int:
+        """Cycles from a position's first value to its first word, if the FIFO is empty."""
+        return 1 + self._levels + FIFO_CYCLES
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        columns = self.geometry.columns
-        held = [Signal(self.values[0].shape(), name=f"held_{c}") for c in range(columns)]
-        sending = Signal()
-        sent = Signal(8)
-        taken = Signal()
-        final = Signal()
-        m.d.comb += [
-            self.results.valid.eq(sending),
-            self.results.payload.data.eq(held[0]),
-            final.eq(sent == self.channels - 1),
-            self.results.payload.last.eq(final & self.end),
-            taken.eq(sending & self.results.ready),
-            self.waiting.eq(sending & ~self.results.ready),
-            self.done.eq(taken & final),
-        ]
-        for c in range(columns):
-            with m.If(self.valids[c]):
-                m.d.sync += held[c].eq(self.values[c])
-            if c + 1 < columns:
-                with m.If(taken):
-                    m.d.sync += held[c].eq(held[c + 1])
-        with m.If(self.valids[columns - 1]):
-            m.d.sync += sending.eq(1)
-        with m.If(taken):
-            m.d.sync += sent.eq(sent + 1)
-            with m.If(final):
-                m.d.sync += [sending.eq(0), sent.eq(0)]
+        m.d.comb += self.waiting.eq(~self.room)
+        popped, queued = Signal(), Signal()
+        channels, end = self._promises(m, popped, queued)
+        marks, sending, final = self._marks(m, channels)
+        m.d.comb += popped.eq(final)
+        last = Signal()
+        m.d.comb += last.eq(final & end)
+        value, sending, last = self._gather(m, marks, sending, last)
+        self._buffer(m, Cat(value, last), sending, queued)
         return m
+
+    def _promises(self, m: Module, popped: Signal, queued: Signal) -> tuple[Signal, Signal]:
+        """A queue of what the promises said. Returns: the oldest one's channels and end."""
+        m.submodules.queue = queue = Memory(shape=9, depth=QUEUE_DEPTH, init=[])
+        write, read = queue.write_port(), queue.read_port(domain="comb")
+        # One bit more than an address: how many there are is their difference.
+        newest, oldest = Signal(range(2 * QUEUE_DEPTH)), Signal(range(2 * QUEUE_DEPTH))
+        count = Signal(len(newest))
+        channels, end = Signal(8), Signal()
+        with m.If(self.promise):
+            m.d.sync += newest.eq(newest + 1)
+        with m.If(popped):
+            m.d.sync += oldest.eq(oldest + 1)
+        m.d.comb += [
+            write.en.eq(self.promise),
+            write.addr.eq(newest[:-1]),
+            write.data.eq(Cat(self.channels, self.end)),
+            read.addr.eq(oldest[:-1]),
+            Cat(channels, end).eq(read.data),
+            count.eq(newest - oldest),
+            queued.eq(count >= QUEUE_DEPTH - 1),
+        ]
+        return channels, end
+
+    def _buffer(self, m: Module, word: Value, sending: Value, queued: Signal) -> None:
+        """The FIFO; words have their place in it from the promise on, so it never overflows."""
+        m.submodules.words = words = Memory(shape=len(word), depth=self.depth, init=[])
+        write, read = words.write_port(), words.read_port()
+        promised, newest, oldest = (
+            Signal(range(2 * self.depth), name=name) for name in ("promised", "newest", "oldest")
+        )
+        used = Signal(len(promised))
+        fetch = Signal()
+        m.d.comb += [
+            write.en.eq(sending),
+            write.addr.eq(newest[:-1]),
+            write.data.eq(word),
+            fetch.eq((newest != oldest) & (~self.results.valid | self.results.ready)),
+            read.en.eq(fetch),
+            read.addr.eq(oldest[:-1]),
+            used.eq(promised - oldest),
+            self.room.eq((used <= self.depth - self.count) & ~queued),
+            self.idle.eq((used == 0) & ~self.results.valid),
+            self.results.payload.data.eq(read.data[:-1].as_signed()),
+            self.results.payload.last.eq(read.data[-1]),
+        ]
+        with m.If(self.promise):
+            m.d.sync += promised.eq(promised + self.channels * self.geometry.pixels)
+        with m.If(sending):
+            m.d.sync += newest.eq(newest + 1)
+        with m.If(self.results.ready):
+            m.d.sync += self.results.valid.eq(0)
+        with m.If(fetch):
+            m.d.sync += [oldest.eq(oldest + 1), self.results.valid.eq(1)]
+
+    def _gather(
+        self, m: Module, unmarked: list[Value], sending: Value, last: Value
+    ) -> tuple[Value, Value, Value]:
+        """The marked value, found level by level: of the others only zeros arrive."""
+        width = self.geometry.accumulator_width
+        values = [self._gated(m, index, other) for index, other in enumerate(unmarked)]
+        for level in range(self._levels):
+            groups = [values[at : at + GROUP] for at in range(0, len(values), GROUP)]
+            values = [Signal(width, name=f"gathered_{level}_{at}") for at in range(len(groups))]
+            for found, group in zip(values, groups, strict=True):
+                m.d.sync += found.eq(reduce(or_, group))
+        # The first value is marked as it comes: a cycle more where its gate is a register.
+        for level in range(self._levels + (not self.capture)):
+            flags = [Signal(name=f"{name}_{level}") for name in ("sending", "last")]
+            m.d.sync += [flags[0].eq(sending), flags[1].eq(last)]
+            sending, last = flags
+        return values[0], sending, last
+
+    def _marks(self, m: Module, channels: Signal) -> tuple[list[Value], Value, Value]:
+        """Walk over a position's values. Returns: 0 at the marked one; one is; it is the last."""
+        columns, pixels = self.geometry.columns, self.geometry.pixels
+        begin = Signal()
+        if self.capture:
+            m.d.sync += begin.eq(self.valids[0])
+        else:
+            m.d.comb += begin.eq(self.valids[0])
+        going = Signal()  # the first value went
+        channel = Signal(8)
+        pixel = Signal(range(pixels))
+        sending, line_end, final = Signal(), Signal(), Signal()
+        m.d.comb += [
+            sending.eq(begin | going),
+            line_end.eq(sending & (channel == channels - 1)),
+            final.eq(line_end & (pixel == pixels - 1)),
+        ]
+        m.d.sync += going.eq(sending & ~final)
+        with m.If(sending):
+            m.d.sync += channel.eq(channel + 1)
+        with m.If(line_end):
+            m.d.sync += [channel.eq(0), pixel.eq(Mux(final, 0, pixel + 1))]
+
+        # Elsewhere 1, so that it can be the reset of a gate; the line's end stops it.
+        marks: list[Value] = []
+        for column in range(columns):
+            for at in range(pixels):
+                if not column and not at:
+                    marks.append(~begin)
+                    continue
+                mark = Signal(name=f"unmarked_{column}_{at}", init=1)
+                if column:
+                    m.d.sync += mark.eq(marks[(column - 1) * pixels + at])
+                    with m.If(line_end):
+                        m.d.sync += mark.eq(1)
+                else:
+                    m.d.sync += mark.eq(~(line_end & (pixel == at - 1)))
+                marks.append(mark)
+        return marks, sending, final
+
+    def _gated(self, m: Module, index: int, unmarked: Value) -> Value:
+        """A value where its mark is, else 0."""
+        value = self.values[index].as_unsigned()
+        kept = Signal(len(value), name=f"kept_{index}")
+        if self.capture:
+            with m.If(self.valids[index // self.geometry.pixels]):
+                m.d.sync += kept.eq(value)
+            return kept & ~unmarked.replicate(len(value))
+        m.d.sync += kept.eq(value)
+        with m.If(unmarked):
+            m.d.sync += kept.eq(0)
+        return kept

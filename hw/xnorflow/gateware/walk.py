@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The walk over the input map: where each stream of a segment reads."""
+"""The walk over the input map: where the window of a line's positions lies."""
 
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
@@ -7,8 +7,9 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.core.program import SIZE_BITS
-from xnorflow.gateware.layouts import row_layout
+from xnorflow.core.program import SIZE_BITS, Unroll
+from xnorflow.gateware.banks import rotate
+from xnorflow.gateware.layouts import pass_layout, row_layout
 from xnorflow.gateware.loops import LOOPS
 from xnorflow.gateware.modulo import add_modulo, next_modulo
 
@@ -21,166 +22,246 @@ class InputWalk(wiring.Component):
     Members
     -------
     start : In(1)
-        A layer begins.
+        A row begins.
+    move : In(1)
+        The outputs' pipeline moves on.
     row : In(row_layout)
-    wrap : In
-        Which loops wrap with this step (:class:`LoopCounters`).
-    addresses : Out
-        Each stream's address of position 0.
-    rotation : Out
-        Bank that stream 0 reads.
-    x : Out(signed)
-        Position of the segment's first beat; negative left of the map.
-    active, inside, tails : Out(streams)
-        The stream has a kernel line or channel word; its row is inside the map; its word is a
-        position's last.
+    part : In(1)
+        Which part of the input the row reads.
+    step, wrap : In
+        The innermost loop moves on; which loops wrap with it (:class:`LoopCounters`).
+    lines : Out
+        Address of each bank row's line, for slot 0. With ``line_row``, the bank row of the
+        window's first line, and ``inside``, whether each line of the window is inside the map,
+        2 moves late.
+    x, slot, column, word_column : Out
+        The line's first position, its slot and its place there; what the channel word adds to
+        the bank column. In time.
+    window : Out(pass_layout)
+        The pass's window. In time.
     """
+
+    latency_moves = 2
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
-        streams = geometry.streams
-        address = ceil_log2(geometry.activation_depth)
+        self.address = address = ceil_log2(geometry.activation_depth)
         super().__init__(
             {
                 "start": In(1),
+                "move": In(1),
                 "row": In(row_layout(geometry)),
+                "part": In(1),
+                "step": In(1),
                 "wrap": In(data.StructLayout(dict.fromkeys(LOOPS, 1))),
-                "addresses": Out(data.ArrayLayout(address, streams)),
-                "rotation": Out(ceil_log2(streams)),
+                "lines": Out(data.ArrayLayout(address, geometry.streams)),
+                "line_row": Out(ceil_log2(geometry.streams)),
+                "inside": Out(geometry.streams),
                 "x": Out(signed(SIZE_BITS + 2)),
-                "active": Out(streams),
-                "inside": Out(streams),
-                "tails": Out(streams),
+                "slot": Out(address),
+                "column": Out(ceil_log2(geometry.taps)),
+                "word_column": Out(ceil_log2(geometry.taps)),
+                "window": Out(pass_layout(geometry)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        row, wrap = self.row, self.wrap
-        streams = self.geometry.streams
-        address_bits = ceil_log2(self.geometry.activation_depth)
-        modulo = range(streams)
+        geometry, row, wrap = self.geometry, self.row, self.wrap
+        streams, taps = geometry.streams, geometry.taps
+        m.d.comb += [
+            self.window.tail.eq(row.tail),
+            self.window.planes.eq(row.planes),
+            self.window.border.eq(row.border_enable),
+            self.window.fill.eq(row.border_bits),
+        ]
 
-        # Images.
-        image = Signal(address_bits)
-        group = Signal(address_bits)
-        next_image = Signal(address_bits)
-        m.d.comb += next_image.eq(image + row.image_stride)
+        # Units and lanes.
+        unit = Signal(self.address)
+        lane = Signal(self.address)
+        lane_row = Signal(range(streams))
         with m.If(wrap.map_row):
-            m.d.sync += image.eq(next_image)
-        with m.If(wrap.image):
-            m.d.sync += image.eq(group)
-        with m.If(wrap.tile):
-            m.d.sync += [group.eq(next_image), image.eq(next_image)]
-
-        # Lanes.
-        lane = Signal(address_bits)
-        lane_modulo = Signal(modulo)
-        with m.If(wrap.image):
+            m.d.sync += unit.eq(unit + row.image_stride)
+        with m.If(wrap.unit | self.start):
+            m.d.sync += unit.eq(row.in_base + Mux(self.part & row.from_input, row.chunk_stride, 0))
+        with m.If(self.step):
             m.d.sync += [
                 lane.eq(lane + row.lane_stride),
-                lane_modulo.eq(next_modulo(lane_modulo, streams)),
+                lane_row.eq(next_modulo(lane_row, streams)),
             ]
-        with m.If(wrap.lane):
-            m.d.sync += [lane.eq(0), lane_modulo.eq(0)]
+        with m.If(wrap.lane | self.start):
+            m.d.sync += [lane.eq(0), lane_row.eq(0)]
 
-        # Channel words.
-        word = Signal(address_bits)
-        word_index = Signal(SIZE_BITS)
-        word_modulo = Signal(modulo)
-        with m.If(wrap.lane):
-            m.d.sync += word.eq(word + row.cw_step)
-            m.d.sync += word_index.eq(word_index + Mux(row.by_words, streams, 1))
-            with m.If(~row.by_words):  # words that are ``streams`` apart share a bank
-                m.d.sync += word_modulo.eq(next_modulo(word_modulo, streams))
-        with m.If(wrap.cw):
-            m.d.sync += [word.eq(0), word_index.eq(0), word_modulo.eq(0)]
+        word, word_index, word_row = self._words(m)
+        kernel_column = self._columns(m)
+        line, y, y_row, kernel_line = self._lines(m)
 
-        # Kernel columns.
-        with m.If(wrap.cw):
-            m.d.sync += self.x.eq(self.x + self.geometry.taps)
-        with m.If(wrap.kx | self.start):
-            m.d.sync += self.x.eq(-row.padding_x)
+        for r in range(geometry.rows):
+            i, j = divmod(r, taps)
+            with m.Switch(row.unroll):
+                for unroll, lines, columns, words in (
+                    (Unroll.KERNEL, i, j, 0),
+                    (Unroll.LINES, i, 0, j),
+                    (Unroll.WORDS, 0, 0, r),
+                ):
+                    with m.Case(unroll):
+                        m.d.comb += [
+                            self.window.active[r].eq(
+                                (kernel_line + lines <= row.kernel_row_last)
+                                & (kernel_column + columns <= row.kernel_column_last)
+                                & (word_index + words <= row.word_last)
+                            ),
+                            self.window.tails[r].eq(word_index + words == row.word_last),
+                        ]
 
-        line, y, y_modulo, kernel_line = self._lines(m)
-        with m.If(self.start):
-            m.d.sync += [image.eq(0), group.eq(0)]
+        # Move 1: sums of two.
+        by_words = Signal()
+        m.d.comb += by_words.eq(row.unroll == Unroll.WORDS)
+        line_unit = Signal(self.address)
+        word_lane = Signal(self.address)
+        word_lane_row = Signal(range(streams))
+        y_1 = Signal(y.shape())
+        y_row_1 = Signal(range(streams))
+        with m.If(self.move):
+            m.d.sync += [
+                line_unit.eq(line + unit),
+                word_lane.eq(word + lane),
+                word_lane_row.eq(add_modulo(word_row, lane_row, streams)),
+                y_1.eq(y),
+                y_row_1.eq(y_row),
+            ]
 
-        base = Signal(address_bits)
+        # Move 2: the lines of the window, then of the bank rows.
+        base = Signal(self.address)
+        row_0 = Signal(range(streams))
+        further = []
         m.d.comb += [
-            base.eq(line + word + lane + image),
-            self.rotation.eq(
-                add_modulo(add_modulo(y_modulo, word_modulo, streams), lane_modulo, streams)
-            ),
+            base.eq(line_unit + word_lane),
+            row_0.eq(add_modulo(y_row_1, word_lane_row, streams)),
         ]
-        for s in range(streams):
-            stream_line = kernel_line + Mux(row.by_words, 0, s)
-            stream_word = word_index + Mux(row.by_words, s, 0)
-            stream_y = Signal(y.shape(), name=f"y_{s}")
-            carry = y_modulo + s >= streams
-            m.d.comb += [
-                stream_y.eq(y + Mux(row.by_words, 0, s)),
-                self.active[s].eq(
-                    (stream_line <= row.kernel_last) & (stream_word <= row.word_last)
-                ),
-                self.inside[s].eq((stream_y >= 0) & (stream_y <= row.row_last)),
-                self.tails[s].eq(stream_word == row.word_last),
-                self.addresses[s].eq(
-                    base + Mux(row.by_words, s * row.word_stride, Mux(carry, row.line_stride, 0))
-                ),
-            ]
+        lines_2 = [Signal(self.address, name=f"line_{i}") for i in range(streams)]
+        row_2 = Signal(range(streams))
+        for i in range(streams):
+            further = Signal(self.address, name=f"further_{i}")
+            carry = Mux(y_row_1 + i >= streams, row.line_stride, 0)
+            with m.If(self.move):
+                m.d.sync += [
+                    further.eq(Mux(by_words, (i * taps * row.word_stride)[: self.address], carry)),
+                    self.inside[i].eq(
+                        (y_1 + Mux(by_words, 0, i) >= 0)
+                        & (y_1 + Mux(by_words, 0, i) <= row.row_last)
+                    ),
+                ]
+            m.d.comb += lines_2[i].eq(further)
+        base_2 = Signal(self.address)
+        with m.If(self.move):
+            m.d.sync += [base_2.eq(base), row_2.eq(row_0)]
+        by_bank = rotate([base_2 + line for line in lines_2], row_2, back=True)
+        m.d.comb += [self.lines[b].eq(by_bank[b]) for b in range(streams)]
+        m.d.comb += self.line_row.eq(row_2)
         return m
 
-    def _lines(self, m: Module) -> tuple[Signal, Signal, Signal, Signal]:
-        """Map rows, by output row and kernel line.
+    def _words(self, m: Module) -> tuple[Signal, Signal, Signal]:
+        """Channel words: the first one's address and number, and what it adds to the bank row."""
+        geometry, row, wrap = self.geometry, self.row, self.wrap
+        streams, taps = geometry.streams, geometry.taps
+        word = Signal(self.address)
+        index = Signal(SIZE_BITS)
+        bank_row = Signal(range(streams))
+        column = self.word_column
+        with m.If(wrap.unit):
+            m.d.sync += word.eq(word + row.cw_step)
+            with m.Switch(row.unroll):
+                with m.Case(Unroll.KERNEL):
+                    m.d.sync += [index.eq(index + 1), column.eq(next_modulo(column, taps))]
+                    with m.If(column == taps - 1):
+                        m.d.sync += bank_row.eq(next_modulo(bank_row, streams))
+                with m.Case(Unroll.LINES):
+                    m.d.sync += index.eq(index + taps)
+                    m.d.sync += bank_row.eq(next_modulo(bank_row, streams))
+                with m.Case(Unroll.WORDS):  # as many words as banks: in the same bank again
+                    m.d.sync += index.eq(index + geometry.rows)
+        with m.If(wrap.cw | self.start):
+            m.d.sync += [word.eq(0), index.eq(0), bank_row.eq(0), column.eq(0)]
+        return word, index, bank_row
 
-        A row has its number y, its number modulo streams, and the address of its line group.
-        ``top_*`` are those of the first output row for this kernel line.
+    def _columns(self, m: Module) -> Signal:
+        """Kernel columns: the first position of a line; the number of the first column."""
+        row, wrap, taps = self.row, self.wrap, self.geometry.taps
+        kernel_column = Signal(SIZE_BITS)
+        with m.If(wrap.cw):
+            with m.If(row.unroll == Unroll.KERNEL):
+                m.d.sync += [
+                    kernel_column.eq(kernel_column + taps),
+                    self.x.eq(self.x + taps),
+                    self.slot.eq(self.slot + 1),
+                ]
+            with m.Else():
+                m.d.sync += [
+                    kernel_column.eq(kernel_column + 1),
+                    self.x.eq(self.x + 1),
+                    self.column.eq(next_modulo(self.column, taps)),
+                    self.slot.eq(self.slot + (self.column == taps - 1)),
+                ]
+        with m.If(wrap.kx | self.start):
+            m.d.sync += [
+                kernel_column.eq(0),
+                self.x.eq(row.start_x.as_signed()),
+                self.slot.eq(row.start_slot),
+                self.column.eq(row.start_column),
+            ]
+        return kernel_column
+
+    def _lines(self, m: Module) -> tuple[Signal, Signal, Signal, Signal]:
+        """Lines: the window's first one, by output line and kernel line.
+
+        A line has the address of its group, its number y, and its number modulo streams.
+        ``top_*`` are those of the first output line for this kernel line.
         """
         row, wrap = self.row, self.wrap
         streams = self.geometry.streams
-        address_bits = ceil_log2(self.geometry.activation_depth)
         modulo = range(streams)
         y = Signal(signed(SIZE_BITS + 2))
-        y_modulo = Signal(modulo)
-        line = Signal(address_bits)
+        y_row = Signal(modulo)
+        line = Signal(self.address)
         top_y = Signal(signed(SIZE_BITS + 2))
-        top_modulo = Signal(modulo)
-        top_line = Signal(address_bits)
+        top_row = Signal(modulo)
+        top_line = Signal(self.address)
         kernel_line = Signal(SIZE_BITS)
 
-        with m.If(wrap.repeat):
-            carry = y_modulo + row.step_row >= streams
+        with m.If(wrap.lane):
+            carry = y_row + row.step_row >= streams
             m.d.sync += [
                 y.eq(y + row.stride),
-                y_modulo.eq(add_modulo(y_modulo, row.step_row, streams)),
+                y_row.eq(add_modulo(y_row, row.step_row, streams)),
                 line.eq(line + row.step_line + Mux(carry, row.line_stride, 0)),
             ]
         with m.If(wrap.map_row):
-            m.d.sync += [y.eq(top_y), y_modulo.eq(top_modulo), line.eq(top_line)]
+            m.d.sync += [y.eq(top_y), y_row.eq(top_row), line.eq(top_line)]
 
         # The next kernel line, or ``streams`` of them: then only the line group changes.
+        by_words = row.unroll == Unroll.WORDS
         next_y = Signal(signed(SIZE_BITS + 2))
         following = Signal(modulo)
-        next_line = Signal(address_bits)
-        carried = ~row.by_words | (top_modulo == streams - 1)
+        next_line = Signal(self.address)
+        carried = ~by_words | (top_row == streams - 1)
         m.d.comb += [
-            next_y.eq(top_y + Mux(row.by_words, 1, streams)),
-            following.eq(Mux(row.by_words, next_modulo(top_modulo, streams), top_modulo)),
+            next_y.eq(top_y + Mux(by_words, 1, streams)),
+            following.eq(Mux(by_words, next_modulo(top_row, streams), top_row)),
             next_line.eq(top_line + Mux(carried, row.line_stride, 0)),
         ]
         with m.If(wrap.kx):
             m.d.sync += [
-                kernel_line.eq(kernel_line + Mux(row.by_words, 1, streams)),
+                kernel_line.eq(kernel_line + Mux(by_words, 1, streams)),
                 *(signal.eq(next_y) for signal in (y, top_y)),
-                *(signal.eq(following) for signal in (y_modulo, top_modulo)),
+                *(signal.eq(following) for signal in (y_row, top_row)),
                 *(signal.eq(next_line) for signal in (line, top_line)),
             ]
         with m.If(wrap.ky | self.start):
             m.d.sync += [
                 kernel_line.eq(0),
-                *(signal.eq(-row.padding_y) for signal in (y, top_y)),
-                *(signal.eq(row.start_row) for signal in (y_modulo, top_modulo)),
-                *(signal.eq(row.start_address) for signal in (line, top_line)),
+                *(signal.eq(row.start_y.as_signed()) for signal in (y, top_y)),
+                *(signal.eq(row.start_row) for signal in (y_row, top_row)),
+                *(signal.eq(row.start_line) for signal in (line, top_line)),
             ]
-        return line, y, y_modulo, kernel_line
+        return line, y, y_row, kernel_line

@@ -52,9 +52,10 @@ struct TapRow {
     uint64_t enable;
     uint64_t data;
     uint32_t address;
-    uint8_t layer;
+    uint8_t row;
     uint8_t bank;
-    uint16_t spare;
+    uint8_t pixel;
+    uint8_t spare;
 };
 
 // SplitMix64 (Steele, Lea, Flood 2014): one 64-bit state, every seed is good.
@@ -230,9 +231,10 @@ class Simulation {
     void observe() {
         dump(2 * cycle_);
         if (!recording_ || top_->rst) return;
-        const uint8_t layer = top_->tap_layer;
-        visit_taps(*top_, [&](uint8_t bank, uint64_t enable, uint32_t address, uint64_t data) {
-            if (enable) taps_.push_back({enable, data, address, layer, bank, 0});
+        const uint8_t row = top_->tap_row;
+        visit_taps(*top_, [&](uint8_t bank, uint8_t pixel, uint64_t enable, uint32_t address,
+                              uint64_t data) {
+            if (enable) taps_.push_back({enable, data, address, row, bank, pixel, 0});
         });
     }
 

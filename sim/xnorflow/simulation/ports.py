@@ -24,7 +24,7 @@ _PORTS = (
     ("output", 33, "results__payload"),
     ("output", 1, "results__valid"),
     ("input", 1, "results__ready"),
-    ("output", 8, "tap_layer"),
+    ("output", 8, "tap_row"),
 )
 
 
@@ -32,11 +32,11 @@ def _taps(geometry: Geometry) -> list[tuple[str, int, str]]:
     widths = {
         "enable": geometry.word_width // geometry.granule,
         "address": (geometry.activation_depth - 1).bit_length(),
-        "data": geometry.word_width,
+        **{f"data_{pixel}": geometry.word_width for pixel in range(geometry.pixels)},
     }
     return [
         ("output", width, f"tap_{bank}__{name}")
-        for bank in range(geometry.streams)
+        for bank in range(geometry.banks)
         for name, width in widths.items()
     ]
 
@@ -70,11 +70,13 @@ endmodule
 def ports_header(geometry: Geometry, class_name: str) -> str:
     """C++ access to the ports whose number depends on the geometry."""
     visits = "".join(
-        f"    visit({bank}, top.tap_{bank}_enable, top.tap_{bank}_address, top.tap_{bank}_data);\n"
-        for bank in range(geometry.streams)
+        f"    visit({bank}, {pixel}, top.tap_{bank}_enable, top.tap_{bank}_address, "
+        f"top.tap_{bank}_data_{pixel});\n"
+        for bank in range(geometry.banks)
+        for pixel in range(geometry.pixels)
     )
     return (
-        "// Calls visit(bank, enable, address, data) for the tap of each activation bank.\n"
+        "// Calls visit(bank, pixel, enable, address, data) for the tap of each activation bank.\n"
         "template <class Visit>\n"
         f"inline void visit_taps(const {class_name}& top, Visit visit) {{\n{visits}}}\n"
     )

@@ -20,18 +20,18 @@ def info(artifact: ArtifactArgument, as_json: JsonOption = False) -> None:
 
     Its layers with the XNORs that one image needs, its epilogue and where it came from.
     """
-    from xnorflow.cli.images import find_artifact
+    from xnorflow.cli.images import find_artifact, open_artifact
     from xnorflow.cli.tables import table
-    from xnorflow.core.artifact import Artifact
 
     path = find_artifact(artifact)
-    loaded = Artifact.load(path)
+    loaded = open_artifact(artifact)
     network = loaded.network
+    size = len(loaded.to_bytes()) if path is None else path.stat().st_size
     if as_json:
         print_json(
             {
-                "file": str(path),
-                "bytes": path.stat().st_size,
+                "file": None if path is None else str(path),
+                "bytes": size,
                 "network": network.to_json(),
                 "provenance": loaded.provenance,
                 "digest": loaded.metadata()["digest"],
@@ -39,7 +39,7 @@ def info(artifact: ArtifactArgument, as_json: JsonOption = False) -> None:
         )
         return
     console = output()
-    console.print(f"{network.name}: {path}, {path.stat().st_size:,} bytes", soft_wrap=True)
+    console.print(f"{network.name}: {path or 'no file'}, {size:,} bytes", soft_wrap=True)
     columns = ("layer", "in", "out", "kernel", "pool", "lanes", "weights", "XNORs")
     console.print(table(columns, [_row(layer) for layer in network.layers]))
     console.print(f"image     {_size(network.image_shape)}, highest {network.input_lanes} bits")
@@ -62,6 +62,13 @@ def _size(shape: tuple[int, ...]) -> str:
     return "x".join(str(size) for size in shape)
 
 
+def _pool(layer: LayerSpec) -> str:
+    if layer.pool == 1:
+        return ""
+    overlap = f" /{layer.pool_stride}" if layer.pool_stride < layer.pool else ""
+    return f"{layer.pool}{overlap}"
+
+
 def _row(layer: LayerSpec) -> tuple[Any, ...]:
     kernel = _size(layer.kernel)
     if layer.stride > 1:
@@ -74,7 +81,7 @@ def _row(layer: LayerSpec) -> tuple[Any, ...]:
         _size(layer.in_shape),
         _size(layer.out_shape),
         kernel,
-        layer.pool if layer.pool > 1 else "",
+        _pool(layer),
         f"{layer.in_lanes} > {layer.out_lanes or 'raw'}",
         f"{weights:,}",
         f"{layer.xnors:,}",

@@ -24,16 +24,15 @@ def compile_artifact(
     Shows tiles, passes and exact cycles of each layer, and how full the memories are. A network
     that does not fit ends with status 2, and the message says what would.
     """
-    from xnorflow.cli.images import find_artifact
+    from xnorflow.cli.images import open_artifact, untrained
     from xnorflow.cli.tables import percent, table
     from xnorflow.compile.program import compile_network
-    from xnorflow.core.artifact import Artifact
     from xnorflow.core.geometry import Geometry
 
-    network = Artifact.load(find_artifact(artifact))
+    network = open_artifact(artifact)
     program = compile_network(network, Geometry.parse(geometry))
     if as_json:
-        print_json(_json(program))
+        print_json({"untrained": untrained(network) is not None} | _json(program))
         return
     console = output()
     cycles = program.block_cycles(program.block)
@@ -41,6 +40,8 @@ def compile_artifact(
         f"{program.network.name} on {program.geometry}: {program.block} images a block, "
         f"{cycles:,} cycles, {cycles / program.block:,.0f} an image"
     )
+    if untrained(network):
+        console.print(f"untrained: {untrained(network)}")
     steps = [
         (step.name, step.tiles, step.passes, f"{step.cycles:,}", percent(step.utilisation))
         for step in program.layers

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which artifact a command means, and the images and labels it is tried on."""
+"""Which artifact a command means, and the images and labels it is tried on.
+
+An artifact is a file, one that ships with xnorflow, or a network of zoo/networks.py with random
+weights: the same in every command.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +16,14 @@ import numpy.typing as npt
 
 from xnorflow.core.artifact import Artifact
 
-__all__ = ["ImageSet", "find_artifact", "load_images"]
+__all__ = ["ImageSet", "find_artifact", "load_images", "open_artifact", "untrained"]
 
 RANDOM_SEED = 0
+UNTRAINED_SEED = 0
+UNTRAINED_DATA = "cifar10"
+"""The shipped sample that balances the thresholds of untrained networks."""
+IMAGES = 256
+"""Images that are taken, or as many as there are, unless a command is told how many."""
 
 
 @dataclass(frozen=True)
@@ -25,27 +35,58 @@ class ImageSet:
     source: str
 
 
-def find_artifact(name: str) -> Path:
-    """The file of that path, or the shipped artifact of that name.
+def find_artifact(name: str) -> Path | None:
+    """The file of that path, or the shipped artifact of that name; None for an untrained network.
 
     Raises
     ------
     FileNotFoundError
-        If there is neither; the message lists the shipped ones.
+        If there is nothing of that name; the message lists the shipped artifacts and networks.
     """
     from xnorflow.zoo.catalog import artifact_path, names
+    from xnorflow.zoo.networks import normal_name
 
     if Path(name).is_file():
         return Path(name)
     if name in names():
         return artifact_path(name)
-    raise FileNotFoundError(
-        f"{name}: no such file, and no shipped artifact; shipped are {', '.join(names())}"
-    )
+    try:
+        normal_name(name)
+    except ValueError as error:
+        raise FileNotFoundError(
+            f"{name}: no such file, and no shipped artifact (shipped are {', '.join(names())}); "
+            f"{error}"
+        ) from error
+    return None
+
+
+def open_artifact(name: str) -> Artifact:
+    """The artifact that a command means by ``name``: a file's, a shipped or an untrained one.
+
+    Raises
+    ------
+    FileNotFoundError, ArtifactError
+        If there is nothing of that name, or the file is unusable.
+    """
+    path = find_artifact(name)
+    if path is not None:
+        return Artifact.load(path)
+    from xnorflow.golden.calibrate import random_artifact
+    from xnorflow.zoo.catalog import sample
+    from xnorflow.zoo.networks import named
+
+    images, _ = sample(UNTRAINED_DATA)
+    return random_artifact(named(name), images, UNTRAINED_SEED, data=UNTRAINED_DATA)
+
+
+def untrained(artifact: Artifact) -> str | None:
+    """How an untrained artifact's weights were made, in words; None for a trained one."""
+    note = artifact.provenance.get("untrained")
+    return None if note is None else json.dumps(note).strip('"')
 
 
 def load_images(
-    artifact: Artifact, count: int, data: Path | None = None, *, random: bool = False
+    artifact: Artifact, count: int | None, data: Path | None = None, *, random: bool = False
 ) -> ImageSet:
     """The first ``count`` test images for an artifact.
 
@@ -53,8 +94,8 @@ def load_images(
     ----------
     artifact : Artifact
         Its provenance names the data set.
-    count : int
-        How many images.
+    count : int or None
+        How many images. None: 256, or as many as there are.
     data : Path or None
         Folder of the data set's files; None takes the sample that ships with xnorflow.
     random : bool
@@ -65,10 +106,10 @@ def load_images(
     ValueError
         If there are fewer images, or no data set is known for the artifact.
     """
-    if count < 1:
+    if count is not None and count < 1:
         raise ValueError(f"The number of images must be at least 1, not {count}")
     if random:
-        shape = (count, *artifact.network.image_shape)
+        shape = (count or IMAGES, *artifact.network.image_shape)
         pixels = np.random.default_rng(RANDOM_SEED).integers(0, 256, shape, dtype=np.uint8)
         return ImageSet(pixels, None, f"random pixels, seed {RANDOM_SEED}")
     name = artifact.provenance.get("data")
@@ -77,6 +118,7 @@ def load_images(
             f"{artifact.network.name}: its provenance names no data set; try it with --random"
         )
     images, labels, source = _data_set(name, data)
+    count = min(IMAGES, len(images)) if count is None else count
     if len(images) < count:
         more = "" if data else f"; for more name the folder of the {name} files with --data"
         raise ValueError(f"{source} has {len(images)} images, not {count}{more}")

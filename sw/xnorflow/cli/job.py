@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xnorflow.cli.console import progress
-from xnorflow.cli.images import ImageSet
+from xnorflow.cli.images import ImageSet, untrained
 from xnorflow.core.artifact import Artifact
 from xnorflow.core.geometry import Geometry
 
@@ -28,6 +28,7 @@ class Report:
     """What a device did with a batch of images, and whether it did it right.
 
     ``predicted_cycles`` is what the compiler says; ``result.cycles`` is what the device counted.
+    ``untrained`` says how the weights of an untrained network were made.
     """
 
     network: str
@@ -37,6 +38,8 @@ class Report:
     result: RunResult
     predicted_cycles: int
     comparison: Comparison
+    jobs: int
+    untrained: str | None
 
     @property
     def accuracy(self) -> float | None:
@@ -54,12 +57,15 @@ class Report:
         result = self.result
         return {
             "network": self.network,
+            "untrained": self.untrained is not None,
             "device": self.device,
             "geometry": self.geometry,
             "data": self.test.source,
             "images": result.images,
             "layers": self.comparison.layers,
             "accuracy": self.accuracy,
+            "jobs": self.jobs,
+            "seconds": result.seconds,
             "cycles": result.cycles,
             "predicted_cycles": self.predicted_cycles,
             "cycles_per_image": result.cycles_per_image,
@@ -85,6 +91,7 @@ def run_job(
     *,
     device: str,
     geometry: Geometry,
+    jobs: int | None = None,
     trace: Path | None = None,
 ) -> Report:
     """Run images through a device and compare every layer's codes and the logits.
@@ -99,27 +106,36 @@ def run_job(
         ``"sim"``, or another transport's name.
     geometry : Geometry
         The array's.
+    jobs : int or None
+        Simulator processes; None for one a core.
     trace : Path or None
         Write a VCD file there; the simulator only.
     """
-    from xnorflow.driver.accelerator import Accelerator
-    from xnorflow.driver.compare import compare
+    from xnorflow.driver.evaluate import evaluate
 
-    options = {} if trace is None else {"trace": trace}
+    options: dict[str, Any] = {} if trace is None else {"trace": trace}
     name = artifact.network.name
-    with Accelerator.open(device, geometry=geometry, **options) as accelerator:
-        program = accelerator.load(artifact)
-        with progress(name) as advance:
-            result = accelerator.run(test.images, record=True, progress=advance)
-    blocks, rest = divmod(len(test.images), program.block)
-    predicted = blocks * program.block_cycles(program.block)
-    predicted += program.block_cycles(rest) if rest else 0
+    with progress(name) as advance:
+        evaluation = evaluate(
+            artifact,
+            test.images,
+            device=device,
+            geometry=geometry,
+            jobs=jobs,
+            golden=lambda images: golden_result(artifact, images),
+            record=True,
+            progress=advance,
+            **options,
+        )
+    assert evaluation.comparison is not None  # for mypy: there was a golden model
     return Report(
         network=name,
         device=device,
         geometry=str(geometry),
         test=test,
-        result=result,
-        predicted_cycles=predicted,
-        comparison=compare(result, golden_result(artifact, test.images), artifact.network),
+        result=evaluation.result,
+        predicted_cycles=evaluation.predicted_cycles,
+        comparison=evaluation.comparison,
+        jobs=evaluation.jobs,
+        untrained=untrained(artifact),
     )

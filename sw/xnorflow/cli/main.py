@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from xnorflow.cli import artifacts, compiling, hardware, running, simulating, training
+from xnorflow.cli import artifacts, bench, compiling, hardware, running, simulating, training
 from xnorflow.cli.console import print_error
 
 __all__ = ["app", "main"]
@@ -59,6 +59,7 @@ app.command("train")(training.train)
 app.command("export")(training.export)
 app.command("compile")(compiling.compile_artifact)
 app.command("verilog")(hardware.verilog)
+app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:

@@ -8,16 +8,43 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["ArtifactArgument", "DataOption", "DeviceOption", "GeometryOption", "JsonOption"]
+__all__ = [
+    "ArtifactArgument",
+    "DataOption",
+    "DeviceOption",
+    "GeometryOption",
+    "ImagesOption",
+    "JobsOption",
+    "JsonOption",
+]
 
 ArtifactArgument = Annotated[
-    str, typer.Argument(metavar="ARTIFACT", help="An artifact's file, or a shipped one's name.")
+    str,
+    typer.Argument(
+        metavar="ARTIFACT",
+        help="An artifact's file, a shipped one's name, or a network's, untrained: cnv, "
+        "nin-cifar10, vgg11-cifar10 (-w1a2 for two lanes).",
+    ),
 ]
 GeometryOption = Annotated[
     str,
     typer.Option(
         help="Streams x taps x columns x word width; memory sizes may follow, as in "
         "3x3x8x32,weight_depth=16384."
+    ),
+]
+ImagesOption = Annotated[
+    int | None,
+    typer.Option(
+        help="How many test images; 256, or as many as there are, unless given.",
+        show_default=False,
+    ),
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Simulator processes that share the images; one a core unless given.",
+        show_default=False,
     ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="Where to run: sim is the simulated array.")]

@@ -14,6 +14,8 @@ from xnorflow.cli.options import (
     DataOption,
     DeviceOption,
     GeometryOption,
+    ImagesOption,
+    JobsOption,
     JsonOption,
 )
 
@@ -24,7 +26,8 @@ def run(
     artifact: ArtifactArgument,
     device: DeviceOption = "sim",
     geometry: GeometryOption = "3x3x8x32",
-    images: Annotated[int, typer.Option(help="How many test images.")] = 256,
+    images: ImagesOption = None,
+    jobs: JobsOption = None,
     data: DataOption = None,
     random: Annotated[
         bool, typer.Option("--random", help="Random pixels, for an artifact without a data set.")
@@ -37,23 +40,24 @@ def run(
     """Classify images on a device.
 
     Every layer's codes and the logits are compared with the golden model. Ends with status 1 if
-    a single bit differs, and says where.
+    a single bit differs, and says where. Simulators in several processes share the images.
     """
-    from xnorflow.cli.images import find_artifact, load_images
+    from xnorflow.cli.images import load_images, open_artifact
     from xnorflow.cli.job import run_job
     from xnorflow.cli.tables import figures
-    from xnorflow.core.artifact import Artifact
     from xnorflow.core.geometry import Geometry
 
     shape = Geometry.parse(geometry)
-    network = Artifact.load(find_artifact(artifact))
+    network = open_artifact(artifact)
     test = load_images(network, images, data, random=random)
-    report = run_job(network, test, device=device, geometry=shape, trace=trace)
+    report = run_job(network, test, device=device, geometry=shape, jobs=jobs, trace=trace)
     if as_json:
         print_json(report.to_json())
     else:
         console = output()
         console.print(f"{report.network} on {device} {report.geometry}, {test.source}")
+        if report.untrained:
+            console.print(f"untrained: {report.untrained}")
         console.print(figures([report]))
         if report.identical:
             console.print(str(report.comparison))

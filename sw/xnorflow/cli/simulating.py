@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xnorflow.cli.console import output, print_error, print_json
-from xnorflow.cli.options import GeometryOption, JsonOption
+from xnorflow.cli.options import GeometryOption, JobsOption, JsonOption
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +24,7 @@ SHOWN = 5
 def sim(
     geometry: GeometryOption = "3x3x8x32",
     images: Annotated[int, typer.Option(help="How many test images for each network.")] = 256,
+    jobs: JobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Classify images with every shipped network.
@@ -31,19 +32,20 @@ def sim(
     They run on the simulated array, with real test images. Every layer's codes and the logits are
     compared with the golden model. Ends with status 1 if a single bit differs, and says where.
     """
-    from xnorflow.cli.images import find_artifact, load_images
+    from xnorflow.cli.images import load_images
     from xnorflow.cli.job import run_job
     from xnorflow.cli.tables import figures
     from xnorflow.core.artifact import Artifact
     from xnorflow.core.geometry import Geometry
-    from xnorflow.zoo.catalog import names
+    from xnorflow.zoo.catalog import artifact_path, names
 
     shape = Geometry.parse(geometry)
     console = output()
     reports = []
     for name in names():
-        network = Artifact.load(find_artifact(name))
-        report = run_job(network, load_images(network, images), device="sim", geometry=shape)
+        network = Artifact.load(artifact_path(name))
+        test = load_images(network, images)
+        report = run_job(network, test, device="sim", geometry=shape, jobs=jobs)
         reports.append(report)
         if not as_json:
             _show(console, report, network.network.classes)

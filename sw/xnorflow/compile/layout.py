@@ -18,14 +18,16 @@ __all__ = ["MapLayout"]
 
 @dataclass(frozen=True)
 class MapLayout:
-    """A map of ``block`` images.
+    """A map of ``units`` units of ``geometry.pixels`` images.
 
-        bank    = (y + word + lane) mod streams
-        address = base + image * image_stride + (y // streams) * line_stride
-                  + word * word_stride + lane * lane_stride + x
+        bank row    = (y + word // taps + lane) mod streams
+        bank column = (x + word) mod taps
+        address     = base + unit * image_stride + (y // streams) * line_stride
+                      + word * word_stride + lane * lane_stride + x // taps
 
-    Images of a map with one position lie side by side, as if the map were ``block`` wide: one line
-    of beats then serves them all while a fully connected layer's weights rest.
+    so that the words of a window, and the lanes of one word, are each in different banks. The
+    units of a flat map, which has one position, lie side by side, as if the map were ``units``
+    wide: one line of beats then serves them all while the weights rest.
 
     Parameters
     ----------
@@ -33,9 +35,11 @@ class MapLayout:
     shape : (int, int, int)
         Height, width, channels.
     lanes : int
-        Bits of a code.
-    block : int
-        Images.
+        Bits of a code; 1 where a word holds all bits of a position's pixels.
+    units : int
+        Units.
+    flat : bool
+        The map has one position, and its layer takes units as positions.
     base : int
         First address.
     """
@@ -43,18 +47,9 @@ class MapLayout:
     geometry: Geometry
     shape: Shape
     lanes: int
-    block: int
+    units: int
+    flat: bool
     base: int = 0
-
-    @property
-    def flat(self) -> bool:
-        """The map has one position."""
-        return self.shape[:2] == (1, 1)
-
-    @property
-    def width(self) -> int:
-        """Addresses of one line."""
-        return self.block if self.flat else self.shape[1]
 
     @property
     def words(self) -> int:
@@ -68,8 +63,8 @@ class MapLayout:
 
     @property
     def lane_stride(self) -> int:
-        """Addresses from lane to lane."""
-        return self.width
+        """Addresses from lane to lane: the slots of a line."""
+        return -(-(self.units if self.flat else self.shape[1]) // self.geometry.taps)
 
     @property
     def word_stride(self) -> int:
@@ -83,41 +78,46 @@ class MapLayout:
 
     @property
     def image_stride(self) -> int:
-        """Addresses from image to image."""
-        return 1 if self.flat else -(-self.shape[0] // self.geometry.streams) * self.line_stride
+        """Addresses from unit to unit; a flat map's units are positions."""
+        return 0 if self.flat else -(-self.shape[0] // self.geometry.streams) * self.line_stride
 
     @property
     def size(self) -> int:
-        """Addresses of the block in each bank."""
-        return self.line_stride if self.flat else self.block * self.image_stride
+        """Addresses in each bank."""
+        return self.line_stride if self.flat else self.units * self.image_stride
 
     def codes(self, tap: npt.NDArray[Any], images: int) -> npt.NDArray[np.uint8]:
         """Codes (images, height, width, channels) after these writes (``TAP_DTYPE``), in order."""
         geometry = self.geometry
+        streams, taps, pixels = geometry.streams, geometry.taps, geometry.pixels
         granule = geometry.granule
         count = geometry.word_width // granule
-        memory = np.zeros((geometry.streams, geometry.activation_depth, count), np.uint64)
+        shape = (pixels, geometry.banks, geometry.activation_depth, count)
+        memory = np.zeros(shape, np.uint64)
         mask = np.uint64((1 << granule) - 1)
         for index in range(count):
             shift = np.uint64(index * granule)
             chosen = tap[(tap["enable"] >> np.uint64(index)) & np.uint64(1) == 1]
-            memory[chosen["bank"], chosen["address"], index] = (
+            memory[chosen["pixel"], chosen["bank"], chosen["address"], index] = (
                 (chosen["data"] >> shift) & mask
             ) << shift
-        words = np.bitwise_or.reduce(memory, axis=2)
+        contents = np.bitwise_or.reduce(memory, axis=3)
 
         height, width, channels = self.shape
         image, y, x, word, lane = np.ogrid[:images, :height, :width, : self.words, : self.lanes]
-        bank = (y + word + lane) % geometry.streams
+        unit = image // pixels
+        position = unit if self.flat else x
+        bank = (y + word // taps + lane) % streams * taps + (position + word) % taps
         address = (
             self.base
-            + image * self.image_stride
-            + y // geometry.streams * self.line_stride
+            + unit * self.image_stride
+            + y // streams * self.line_stride
             + word * self.word_stride
             + lane * self.lane_stride
-            + x
+            + position // taps
         )
-        found = words[np.broadcast_arrays(bank, address)[0], address]  # (n, h, w, words, lanes)
+        pixel, bank, address = np.broadcast_arrays(image % pixels + 0 * x, bank, address)
+        found = contents[pixel, bank, address]  # (n, h, w, words, lanes)
         bits = words_to_bits(np.moveaxis(found, -1, 0), geometry.word_width, channels)
         codes = np.zeros((images, height, width, channels), np.uint8)
         for lane_bits in bits:

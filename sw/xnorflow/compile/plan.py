@@ -1,82 +1,111 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a layer runs on a geometry: tiles, passes, segments. Everything else derives from this."""
+"""How a layer maps to the array: tiles, passes, lanes. Everything else derives from this."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
 
-from xnorflow.compile.layout import MapLayout
-from xnorflow.core.geometry import Geometry
-from xnorflow.core.network import LayerSpec
+from xnorflow.core.geometry import PIXEL_BITS, PIXEL_CHANNELS, Geometry
+from xnorflow.core.network import LayerSpec, pixel_scales
+from xnorflow.core.program import Unroll
 
-__all__ = ["TURNAROUND_CYCLES", "LayerPlan"]
+__all__ = ["LayerPlan"]
 
-TURNAROUND_CYCLES = 3
-"""Cycles between two uses of one accumulator: the foot's read, add and write."""
+POOL_TURNAROUND_CYCLES = 3
+"""Positions from the end of a window's line to the end of its next one, where windows overlap."""
 
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """One layer of a block.
-
-    Streams are either consecutive kernel lines of one channel word, or consecutive channel words
-    of one kernel line (``by_words``), whichever needs fewer passes.
+    """One layer on one geometry, wherever its maps lie.
 
     Parameters
     ----------
     geometry : Geometry
     spec : LayerSpec
-    source, target : MapLayout
-        Where the input and the output map lie.
+    first : bool
+        The layer takes the host's pixels.
     """
 
     geometry: Geometry
     spec: LayerSpec
-    source: MapLayout
-    target: MapLayout
+    first: bool = False
 
     @property
     def flat(self) -> bool:
-        """Images lie side by side and are walked as one line."""
-        return self.source.flat and self.spec.kernel == (1, 1)
-
-    @property
-    def stride(self) -> int:
-        """Positions from output to output."""
-        return 1 if self.flat else self.spec.stride
+        """Units lie side by side and are walked as one line."""
+        return self.spec.in_shape[:2] == (1, 1) and self.spec.kernel == (1, 1)
 
     @property
     def raw(self) -> bool:
         """The last layer: accumulators leave the device."""
         return self.spec.out_lanes == 0
 
+    @cached_property
+    def planes(self) -> bool:
+        """The rows hold bit-planes of the window's pixels, and sums double from row to row."""
+        spec = self.spec
+        return (
+            self.first
+            and self.geometry.planes_per_pass > 0
+            and not self.flat
+            and spec.in_scales == pixel_scales(PIXEL_BITS)
+            and spec.in_shape[2] <= PIXEL_CHANNELS
+            and (spec.border is not None or spec.padding == (0, 0))
+        )
+
+    @property
+    def words(self) -> int:
+        """Channel words of an input position."""
+        return -(-self.spec.in_shape[2] // self.geometry.word_width)
+
     # -- passes ------------------------------------------------------------------------------
 
-    def _passes(self, by_words: bool) -> tuple[int, int, int]:
+    def _passes(self, unroll: Unroll) -> tuple[int, int, int]:
+        """Passes over kernel lines, kernel columns, channel words."""
         height, width = self.spec.kernel
         streams, taps = self.geometry.streams, self.geometry.taps
-        lines = height if by_words else -(-height // streams)
-        words = -(-self.source.words // streams) if by_words else self.source.words
-        return lines, -(-width // taps), words
+        return {
+            Unroll.KERNEL: (-(-height // streams), -(-width // taps), self.words),
+            Unroll.LINES: (-(-height // streams), width, -(-self.words // taps)),
+            Unroll.WORDS: (height, width, -(-self.words // (streams * taps))),
+        }[unroll]
 
     @cached_property
-    def by_words(self) -> bool:
-        """Streams are channel words."""
-        lines = self._passes(False)
-        words = self._passes(True)
-        return words[0] * words[1] * words[2] < lines[0] * lines[1] * lines[2]
+    def unroll(self) -> Unroll:
+        """What the window's rows hold: whichever needs fewest passes."""
 
-    @cached_property
+        def count(unroll: Unroll) -> int:
+            lines, columns, words = self._passes(unroll)
+            return lines * columns * words
+
+        return Unroll.KERNEL if self.planes else min(Unroll, key=count)
+
+    @property
     def passes_shape(self) -> tuple[int, int, int]:
         """Passes over kernel lines, kernel columns, channel words."""
-        return self._passes(self.by_words)
+        return self._passes(self.unroll)
 
     @property
     def passes(self) -> int:
-        """Passes of a tile, weight planes included."""
+        """Weight loads of a tile, weight planes included."""
         lines, columns, words = self.passes_shape
         return self.spec.planes * lines * columns * words
+
+    @cached_property
+    def lane_scales(self) -> tuple[int, ...]:
+        """Scale of each lane that a pass streams: an activation lane, or a group of planes."""
+        if not self.planes:
+            return self.spec.in_scales
+        rows = self.geometry.planes_per_pass
+        groups = -(-PIXEL_BITS // rows)
+        return tuple(1 << (groups - 1 - group) * rows for group in range(groups))
+
+    @property
+    def lanes(self) -> int:
+        """Times that a pass streams the map."""
+        return len(self.lane_scales)
 
     @property
     def tiles(self) -> int:
@@ -85,71 +114,57 @@ class LayerPlan:
 
     @property
     def weight_words(self) -> int:
-        """Words of each column's weight bank."""
+        """Words of weights in each column's bank, without the last pass's tail."""
         return self.tiles * self.passes * self.geometry.weight_load_cycles
 
-    # -- segments ----------------------------------------------------------------------------
+    @property
+    def records(self) -> int:
+        """Words of thresholds in each column's bank."""
+        return 0 if self.raw else self.tiles * self.geometry.record_words
+
+    # -- lines -------------------------------------------------------------------------------
+
+    def map_lines(self, out_lines: int) -> int:
+        """Convolution lines that ``out_lines`` lines of pooled output need."""
+        return (out_lines - 1) * self.spec.pool_stride + self.spec.pool
 
     @property
-    def map_shape(self) -> tuple[int, int]:
-        """Rows and positions that are computed: those that pooling keeps."""
-        pool = self.spec.pool
-        height, width, _ = self.spec.out_shape
-        return height * pool, width * pool
+    def map_width(self) -> int:
+        """Positions of a line that pooling keeps; of a flat layer, one."""
+        return (self.spec.out_shape[1] - 1) * self.spec.pool_stride + self.spec.pool
+
+    @property
+    def keep(self) -> bool:
+        """Accumulators are kept over the whole map: from pass to pass, or to be read out."""
+        return self.passes > 1 or self.raw
+
+    @property
+    def accumulators(self) -> int:
+        """Accumulators of one unit in each column."""
+        lines = self.map_lines(self.spec.out_shape[0]) if self.keep else 1
+        return lines * self.map_width
 
     def write_cycles(self, tile: int) -> int:
         """Cycles that the collector needs to write one result of this tile."""
         geometry = self.geometry
         width = geometry.word_width
         first = tile * geometry.columns
-        last = min(first + geometry.columns, self.target.words * width) - 1
-        words = last // width - first // width + 1
-        return words * -(-self.spec.out_lanes // geometry.streams)
+        words = -(-self.spec.out_channels // width)
+        last = min(first + geometry.columns, words * width) - 1
+        touched = last // width - first // width + 1
+        lanes = -(-self.spec.out_lanes // geometry.streams)
+        return -(-touched // geometry.write_words) * lanes
 
     @cached_property
-    def result_cycles(self) -> int:
-        """Most cycles that the collector needs to write one result."""
-        return 1 if self.raw else max(self.write_cycles(tile) for tile in range(self.tiles))
+    def pace(self) -> int:
+        """Cycles from final sum to final sum.
 
-    @property
-    def repeats(self) -> int:
-        """Times that a final segment is streamed, so that results leave room for their writes."""
-        return -(-self.result_cycles // (self.spec.pool * self.stride))
-
-    @property
-    def taps_tail(self) -> int:
-        """Taps of the last pass over kernel columns."""
-        return self.spec.kernel[1] - (self.passes_shape[1] - 1) * self.geometry.taps
-
-    def beats(self, outputs: int, *, tail: bool) -> int:
-        """Beats of a segment that gives ``outputs`` positions; ``tail``: its last kernel columns.
-
-        At least what the foot's turnaround and the collector's writes need.
+        Results must leave room for their writes, and the pool must have stored a window's line
+        before its next line ends.
         """
-        taps = self.taps_tail if tail else self.geometry.taps
-        stride, pool = self.stride, self.spec.pool
-        return max(
-            (outputs - 1) * stride + taps,
-            (outputs - pool) * stride + self.result_cycles,
-            TURNAROUND_CYCLES,
-        )
-
-    # -- images ------------------------------------------------------------------------------
-
-    @property
-    def accumulators(self) -> int:
-        """Accumulators of one image in each column."""
-        height, width = self.map_shape
-        return height * width
-
-    @property
-    def group(self) -> int:
-        """Images for which the weights of a pass rest."""
-        return min(self.source.block, self.geometry.accumulator_depth // self.accumulators)
-
-    def groups(self, images: int) -> list[int]:
-        """Sizes of the groups in which a block of ``images`` runs."""
-        if self.flat:
-            return [images]
-        whole, rest = divmod(images, self.group)
-        return [self.group] * whole + [rest] * bool(rest)
+        spec = self.spec
+        if self.raw:
+            return 1
+        slowest = max(self.write_cycles(tile) for tile in range(self.tiles))
+        short = spec.pool_stride < spec.pool == self.map_width < POOL_TURNAROUND_CYCLES
+        return max(-(-slowest // spec.pool_stride), 2 if short else 1)

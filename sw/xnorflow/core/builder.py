@@ -80,6 +80,7 @@ class NetworkBuilder:
         padding: tuple[int, int] = (0, 0),
         border: int | None = None,
         pool: int = 1,
+        pool_stride: int = 0,
         name: str | None = None,
     ) -> NetworkBuilder:
         """Add a layer.
@@ -95,6 +96,8 @@ class NetworkBuilder:
             (out,) 0 or 1: 1 where the channel pools by minimum.
         out_scales : tuple of int or None
             Lane weights of the output code; (2^(m-1), ..., 1) unless given.
+        weight_scales, stride, padding, border, pool, pool_stride
+            As in :class:`LayerSpec`.
 
         Raises
         ------
@@ -139,6 +142,7 @@ class NetworkBuilder:
             weight_scales=weight_scales,
             out_lanes=lanes,
             pool=pool,
+            pool_stride=pool_stride,
         )
         tensors["weights"] = pack_bits(weights > 0)
         self.tensors |= {f"{name}.{key}": tensor for key, tensor in tensors.items()}

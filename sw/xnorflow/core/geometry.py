@@ -9,8 +9,10 @@ from dataclasses import dataclass, fields, replace
 __all__ = ["Geometry"]
 
 WORD_WIDTHS = (8, 16, 32, 64)
-WEIGHT_BUS_BITS = 36
-"""Bits a column that weights may load in one cycle: the width of one ECP5 block RAM port."""
+PIXEL_BITS = 8
+"""Bits of an image's values."""
+PIXEL_CHANNELS = 3
+"""Most channels of an image whose bit-planes rest in the array's rows."""
 
 
 @dataclass(frozen=True)
@@ -22,23 +24,27 @@ class Geometry:
     Parameters
     ----------
     streams : int
-        Groups of rows, each fed by one activation bank a cycle (2..8).
+        Lines of the window of words that is read in one cycle (2..8).
     taps : int
-        Rows in a group; they see the same word in the same cycle (1..8).
+        Words of each of these lines (1..8). The array has a row for each word of the window.
     columns : int
         Output channels computed at once (2..128).
     word_width : int
         Bits of an activation or weight word: 8, 16, 32 or 64.
+    pixels : int
+        Images computed side by side: streams of words that share the resting weights; 1, 2 or 4.
     activation_depth : int
-        Words in each of the ``streams`` activation banks.
+        Words in each of the ``streams * taps`` activation banks.
+    weight_bus : int
+        Most bits that a column's weights may load in one cycle (8..512). An ECP5 block RAM port
+        has 36.
     weight_depth : int
-        Words of ``streams * taps * weight_beat`` bits in each column's weight bank.
+        Words of ``streams * taps * weight_beat`` bits in each column's bank of weights and
+        thresholds.
     accumulator_depth : int
         Accumulators a column: output positions for which weights rest in one pass.
-    threshold_depth : int
-        Channel tiles a column can hold thresholds for, summed over the network's layers.
     layer_depth : int
-        Layers a program may have.
+        Rows a program may have: a layer is one row for each part of the block it runs on.
     scale_depth : int
         Lane scales (activation lane x weight plane) a program may have.
     pool_depth : int
@@ -62,11 +68,12 @@ class Geometry:
     taps: int
     columns: int
     word_width: int
-    activation_depth: int = 4096
+    pixels: int = 1
+    activation_depth: int = 1024
+    weight_bus: int = 36
     weight_depth: int = 8192
     accumulator_depth: int = 1024
-    threshold_depth: int = 256
-    layer_depth: int = 16
+    layer_depth: int = 64
     scale_depth: int = 256
     pool_depth: int = 64
     max_lanes: int = 3
@@ -82,14 +89,16 @@ class Geometry:
             raise ValueError(
                 f"Geometry: word_width must be one of {WORD_WIDTHS}, not {self.word_width}"
             )
+        if self.pixels not in (1, 2, 4):
+            raise ValueError(f"Geometry: pixels must be 1, 2 or 4, not {self.pixels}")
         for name, low, high in (
             ("streams", 2, 8),
             ("taps", 1, 8),
             ("columns", 2, 128),
             ("activation_depth", 16, 1 << 20),
+            ("weight_bus", 8, 512),
             ("weight_depth", 16, 1 << 20),
             ("accumulator_depth", 4, 1 << 16),
-            ("threshold_depth", 2, 1 << 12),
             ("layer_depth", 2, 256),
             ("scale_depth", 8, 4096),
             ("pool_depth", 2, 1024),
@@ -142,14 +151,38 @@ class Geometry:
         return self.streams * self.taps
 
     @property
-    def xnors_per_cycle(self) -> int:
-        """XNOR-and-count operations the array does in one cycle."""
-        return self.rows * self.columns * self.word_width
+    def banks(self) -> int:
+        """Activation banks (of each pixel stream): one for each word of the window."""
+        return self.streams * self.taps
 
     @property
-    def sum_width(self) -> int:
-        """Bits of a column's unsigned partial sum."""
-        return (self.rows * self.word_width).bit_length()
+    def xnors_per_cycle(self) -> int:
+        """XNOR-and-count operations the array does in one cycle."""
+        return self.rows * self.columns * self.word_width * self.pixels
+
+    @property
+    def planes_per_pass(self) -> int:
+        """Bit-planes of pixels that the rows take at once; 0 where words are too narrow for it.
+
+        Row r holds the window's bits of one plane, and the sum that falls into it doubles.
+        """
+        window = self.rows * PIXEL_CHANNELS
+        fits = max(window, PIXEL_BITS * PIXEL_CHANNELS) <= self.word_width
+        return min(self.rows, PIXEL_BITS) if fits else 0
+
+    def doubles(self, row: int) -> bool:
+        """Whether the sum that falls into a row can count twice."""
+        return 1 <= row < self.planes_per_pass
+
+    def sum_bound(self, row: int) -> int:
+        """Largest partial sum that leaves a row."""
+        planes = min(row + 1, self.planes_per_pass)
+        window = self.rows * PIXEL_CHANNELS
+        return max((row + 1) * self.word_width, window * ((1 << planes) - 1))
+
+    def sum_width(self, row: int = -1) -> int:
+        """Bits of the unsigned partial sum that leaves a row; by default the last one."""
+        return self.sum_bound(row % self.rows).bit_length()
 
     @property
     def columns_per_hop(self) -> int:
@@ -167,7 +200,7 @@ class Geometry:
     def weight_beat(self) -> int:
         """Weight bits that every row of a column takes in one cycle: a power of two."""
         beat = self.word_width
-        while beat > 1 and beat * self.rows > WEIGHT_BUS_BITS:
+        while beat > 1 and beat * self.rows > self.weight_bus:
             beat //= 2
         return beat
 
@@ -176,12 +209,31 @@ class Geometry:
         """Cycles, and weight bank words, that one pass's weights take."""
         return self.word_width // self.weight_beat
 
+    @property
+    def record_bits(self) -> int:
+        """Bits of a channel's thresholds, lowest first, and above them its pooling direction."""
+        return ((1 << self.max_lanes) - 1) * self.accumulator_width + 1
+
+    @property
+    def record_words(self) -> int:
+        """Weight bank words that such a record takes."""
+        return -(-self.record_bits // (self.rows * self.weight_beat))
+
     # -- output words ------------------------------------------------------------------------
 
     @property
     def granule(self) -> int:
         """Channels that one write enable of an activation bank covers."""
         return math.gcd(self.columns, self.word_width)
+
+    @property
+    def write_words(self) -> int:
+        """Channel words that the collector writes in one cycle, each with up to ``streams`` lanes.
+
+        More than one only where tiles are whole words that lie in banks of different columns.
+        """
+        words, rest = divmod(self.columns, self.word_width)
+        return words if rest == 0 and 1 <= words <= self.taps else 1
 
     @property
     def accumulator_limit(self) -> int:

@@ -99,7 +99,11 @@ class LayerSpec:
     out_lanes : int
         Bits m of the output code, 1..3; 0 for the last layer, which gives raw accumulators.
     pool : int
-        Side and stride of a max-pool on the codes; 1 for none. A ragged rest is dropped.
+        Side of the windows of a max-pool on the codes; 1 for none. A ragged rest is dropped.
+    pool_stride : int
+        Step of those windows: ``pool`` (the default, also written 0), or ``pool - 1`` for windows
+        that overlap by one row and column, as the 3x3 windows in steps of 2 of
+        Network-in-Network.
 
     Raises
     ------
@@ -120,9 +124,12 @@ class LayerSpec:
     weight_scales: tuple[int, ...] = (1,)
     out_lanes: int = 1
     pool: int = 1
+    pool_stride: int = 0
 
     def __post_init__(self) -> None:
         self._check_kinds()
+        if self.pool_stride == 0:
+            object.__setattr__(self, "pool_stride", self.pool)
         self._check_window()
         self._check_lanes()
         self._check_map()
@@ -138,16 +145,22 @@ class LayerSpec:
         ):
             values = integers(f"layer {self.name!r}", what, getattr(self, what), length)
             object.__setattr__(self, what, values)
-        for what in ("out_channels", "stride", "out_lanes", "pool"):
+        for what in ("out_channels", "stride", "out_lanes", "pool", "pool_stride"):
             _integer(self.name, what, getattr(self, what))
         if self.border is not None:
             _integer(self.name, "border", self.border)
 
     def _check_window(self) -> None:
         name = self.name
-        for what in ("out_channels", "stride", "pool"):
+        for what in ("out_channels", "stride", "pool", "pool_stride"):
             value = getattr(self, what)
             _check(value >= 1, name, f"{what} must be at least 1, not {value}")
+        _check(
+            self.pool - self.pool_stride in (0, 1),
+            name,
+            f"pool_stride {self.pool_stride} does not fit pool {self.pool}: windows lie side by "
+            f"side (pool_stride = pool) or overlap by one (pool_stride = pool - 1)",
+        )
         _check(min(self.in_shape) >= 1, name, f"in_shape {self.in_shape} has an empty axis")
         _check(min(self.kernel) >= 1, name, f"kernel {self.kernel} has an empty axis")
         _check(min(self.padding) >= 0, name, f"padding {self.padding} is negative")
@@ -219,8 +232,14 @@ class LayerSpec:
     @property
     def out_shape(self) -> Shape:
         """Height, width, channels after pooling."""
-        height, width = self.map_shape
-        return height // self.pool, width // self.pool, self.out_channels
+        height, width = ((size - self.pool) // self.pool_stride + 1 for size in self.map_shape)
+        return height, width, self.out_channels
+
+    @property
+    def pooled_shape(self) -> tuple[int, int]:
+        """Height and width of that part of the map that some pooling window covers."""
+        height, width = ((count - 1) * self.pool_stride + self.pool for count in self.out_shape[:2])
+        return height, width
 
     @property
     def in_lanes(self) -> int:
@@ -246,14 +265,12 @@ class LayerSpec:
     def xnors(self) -> int:
         """XNOR-and-count operations on real inputs that one image needs.
 
-        Outputs that pooling drops and positions of a ``zero`` border do not count.
+        Map positions that no pooling window covers and a ``zero`` border do not count.
         """
         taps = 1  # real kernel positions, summed over all outputs
         for axis in range(2):
             size, kernel, pad = self.in_shape[axis], self.kernel[axis], self.padding[axis]
-            starts = [
-                output * self.stride - pad for output in range(self.out_shape[axis] * self.pool)
-            ]
+            starts = [output * self.stride - pad for output in range(self.pooled_shape[axis])]
             if self.border is None:
                 taps *= sum(min(at + kernel, size) - max(at, 0) for at in starts)
             else:
@@ -281,8 +298,11 @@ class LayerSpec:
         return tensors
 
     def to_json(self) -> dict[str, Any]:
-        """The specification as plain JSON values."""
-        return asdict(self)
+        """The specification as plain JSON values; ``pool_stride`` only where windows overlap."""
+        data = asdict(self)
+        if self.pool_stride == self.pool:
+            del data["pool_stride"]
+        return data
 
     @classmethod
     def from_json(cls, data: Any) -> LayerSpec:
@@ -290,7 +310,9 @@ class LayerSpec:
         if not isinstance(data, dict):
             raise ValueError(f"a layer must be a JSON object, not {data!r}")
         known = set(cls.__dataclass_fields__)
-        if set(data) != known:
-            wrong = sorted(set(data) ^ known)
+        wrong = sorted(set(data) ^ known - ({"pool_stride"} - set(data)))
+        if wrong:
             raise ValueError(f"layer {data.get('name')!r}: missing or unknown keys {wrong}")
+        if data.get("pool_stride") == 0:
+            raise ValueError(f"layer {data['name']!r}: pool_stride must be at least 1, not 0")
         return cls(**data)

@@ -22,7 +22,7 @@ __all__ = [
 MAGIC = 0x584E4F52
 """ASCII "XNOR", read most significant byte first."""
 
-INTERFACE_VERSION = 1
+INTERFACE_VERSION = 2
 """Raised when registers, program rows or streams change their meaning."""
 
 
@@ -48,17 +48,22 @@ REGISTERS: dict[str, Register] = _table(
     ("activation_depth", "r", "words in each activation bank"),
     ("weight_depth", "r", "words in each column's weight bank"),
     ("accumulator_depth", "r", "accumulators a column"),
-    ("threshold_depth", "r", "channel tiles of thresholds a column"),
-    ("layer_depth", "r", "layers a program may have"),
+    ("layer_depth", "r", "rows a program may have"),
     ("scale_depth", "r", "lane scales a program may have"),
     ("pool_depth", "r", "pooling windows that a map's row may have"),
     ("widths", "r", "max_lanes, accumulator width, scale width: one byte each, lanes lowest"),
+    ("pixels_and_bus", "r", "pixels in bits 15:0, weight_bus in bits 31:16"),
     ("command", "rw", "write 1: run one block; write 2: abort; reads 0"),
-    ("images", "rw", "images in the next block"),
-    ("status", "r", "bit 0 busy, bit 1 done, bit 2 error; done and error clear at the next run"),
+    ("images", "rw", "images in the block that the next run is for"),
+    ("status", "r", "bit 0 busy, bit 1 done, bit 2 error, bit 3 queued: see Status"),
     ("error", "r", "why status.error is set: see DeviceError"),
-    ("cycles", "r", "cycles of the last block, without those that waited for the host"),
-    ("wait_cycles", "r", "cycles of the last block that waited for pixels or for room for results"),
+    ("blocks", "r", "blocks that ended since the last abort or reset"),
+    ("cycles", "r", "cycles of all blocks that ended, without those that waited; wraps around"),
+    (
+        "wait_cycles",
+        "r",
+        "their cycles that waited for pixels or for room for results; wraps around",
+    ),
 )
 
 
@@ -73,8 +78,13 @@ class Status(IntFlag):
     """Bits of the ``status`` register."""
 
     BUSY = 1
+    """A block runs, or waits to."""
     DONE = 2
+    """A block ended, and none has begun since."""
     ERROR = 4
+    """See ``error``; clears at the next run."""
+    QUEUED = 8
+    """A run waits for the one before: one more would be ignored."""
 
 
 class DeviceError(IntEnum):

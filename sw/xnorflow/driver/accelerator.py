@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -14,7 +13,7 @@ from xnorflow.core.epilogue import apply_epilogue
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.images import check_images
 from xnorflow.core.registers import Command, Status
-from xnorflow.driver.block import Block, run_block
+from xnorflow.driver.block import Progress, run_blocks
 from xnorflow.driver.errors import DeviceMismatch, DeviceTimeout, NoProgram
 from xnorflow.driver.program import DeviceProgram, to_program
 from xnorflow.driver.registers import DeviceInfo, RegisterFile, geometry_difference
@@ -25,9 +24,6 @@ __all__ = ["Accelerator"]
 
 ABORT_READS = 1000
 """Status reads, after an abort, until the device must be idle."""
-
-Progress = Callable[[int, int], None]
-"""Called as ``progress(images done, images in all)`` after every block."""
 
 
 class Accelerator:
@@ -197,47 +193,33 @@ class Accelerator:
             raise ValueError(
                 f"{self.info.name} cannot record its layers' codes; use the device 'sim'"
             )
-        blocks: list[Block] = []
-        for first in range(0, len(images), program.block):
-            part = images[first : first + program.block]
-            blocks.append(self._run_block(program, part, record, timeout))
-            if progress is not None:
-                progress(first + len(part), len(images))
-        return self._result(program, blocks)
-
-    def _result(self, program: DeviceProgram, blocks: list[Block]) -> RunResult:
-        accumulators = np.concatenate([block.accumulators for block in blocks])
-        codes = [block.codes for block in blocks if block.codes is not None]
-        cycles = sum(block.cycles for block in blocks)
-        return RunResult(
-            logits=apply_epilogue(program.network.epilogue, program.epilogue, accumulators),
-            accumulators=accumulators,
-            cycles=cycles,
-            wait_cycles=sum(block.wait_cycles for block in blocks),
-            blocks=len(blocks),
-            seconds=sum(block.seconds for block in blocks),
-            useful_xnors=program.useful_xnors(len(accumulators)),
-            array_xnors=cycles * self.geometry.xnors_per_cycle,
-            codes={name: np.concatenate([part[name] for part in codes]) for name in codes[0]}
-            if codes
-            else None,
-        )
-
-    def _run_block(
-        self,
-        program: DeviceProgram,
-        images: npt.NDArray[np.uint8],
-        record: bool,
-        timeout: float | None,
-    ) -> Block:
         if not self._resident:
             self._send_program(program)
         try:
-            return run_block(self.transport, program, images, record=record, timeout=timeout)
+            outcome = run_blocks(
+                self.transport,
+                program,
+                images,
+                record=record,
+                timeout=timeout,
+                progress=progress,
+            )
         except BaseException:
             # A block that ended early leaves words in the streams; Ctrl-C is such an end too.
             self.abort()
             raise
+        accumulators = outcome.accumulators
+        return RunResult(
+            logits=apply_epilogue(program.network.epilogue, program.epilogue, accumulators),
+            accumulators=accumulators,
+            cycles=outcome.cycles,
+            wait_cycles=outcome.wait_cycles,
+            blocks=outcome.blocks,
+            seconds=outcome.seconds,
+            useful_xnors=program.useful_xnors(len(accumulators)),
+            array_xnors=outcome.cycles * self.geometry.xnors_per_cycle,
+            codes=outcome.codes,
+        )
 
     def close(self) -> None:
         """End the link; a second call does nothing."""

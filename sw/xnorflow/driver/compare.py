@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from xnorflow.core.network import NetworkSpec
 from xnorflow.driver.result import RunResult
 
-__all__ = ["Comparison", "GoldenOutputs", "compare"]
+__all__ = ["Comparison", "GoldenOutputs", "compare", "join_comparisons"]
 
 
 class GoldenOutputs(Protocol):
@@ -21,7 +21,7 @@ class GoldenOutputs(Protocol):
 
     @property
     def codes(self) -> Mapping[str, npt.NDArray[np.uint8]]:
-        """Codes (N, height, width, channels) of "input" and of every layer that gives codes."""
+        """Codes (N, height, width, channels) of every layer that gives codes."""
         ...
 
     @property
@@ -44,8 +44,8 @@ class Comparison:
     images : int
         Images compared.
     layers : int
-        Layers compared, the last one's accumulators included; input and logits are compared too,
-        but not counted.
+        Layers compared, the last one's accumulators included; logits are compared too, but not
+        counted.
     differences : int
         Values that differ, over everything compared.
     first : str or None
@@ -68,8 +68,22 @@ class Comparison:
         return f"differs from the golden model in {self.differences} values; first: {self.first}"
 
 
-def compare(result: RunResult, golden: GoldenOutputs, network: NetworkSpec) -> Comparison:
+def join_comparisons(parts: Sequence[Comparison]) -> Comparison:
+    """One comparison of all images, from those of one or more parts in their order."""
+    return Comparison(
+        images=sum(part.images for part in parts),
+        layers=parts[0].layers,
+        differences=sum(part.differences for part in parts),
+        first=next((part.first for part in parts if part.first is not None), None),
+    )
+
+
+def compare(
+    result: RunResult, golden: GoldenOutputs, network: NetworkSpec, *, first_image: int = 0
+) -> Comparison:
     """Compare every value: codes of every layer if recorded, accumulators, bits of the logits.
+
+    ``first_image`` is the number of the first image where these are part of more.
 
     Raises
     ------
@@ -79,9 +93,8 @@ def compare(result: RunResult, golden: GoldenOutputs, network: NetworkSpec) -> C
     stages: list[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]] = []
     layers = [layer.name for layer in network.layers]
     if result.codes is not None:
-        for name in ("input", *layers[:-1]):
-            title = name if name == "input" else f"layer {name}"
-            stages.append((title, result.codes[name], golden.codes[name]))
+        for name in layers[:-1]:
+            stages.append((f"layer {name}", result.codes[name], golden.codes[name]))
     stages.append((f"layer {layers[-1]}", result.accumulators, golden.accumulators))
     stages.append(("logits", result.logits, golden.logits))
     differences, first = 0, None
@@ -94,7 +107,7 @@ def compare(result: RunResult, golden: GoldenOutputs, network: NetworkSpec) -> C
         wrong = np.argwhere(_bits(array) != _bits(expected))
         differences += len(wrong)
         if len(wrong) and first is None:
-            first = _describe(title, tuple(int(i) for i in wrong[0]), array, expected)
+            first = _describe(title, wrong[0].tolist(), array, expected, first_image)
     return Comparison(
         images=result.images,
         layers=1 if result.codes is None else len(layers),
@@ -109,8 +122,13 @@ def _bits(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _describe(
-    title: str, index: tuple[int, ...], array: npt.NDArray[Any], expected: npt.NDArray[Any]
+    title: str,
+    index: list[int],
+    array: npt.NDArray[Any],
+    expected: npt.NDArray[Any],
+    first_image: int,
 ) -> str:
     axes = ("image", "row", "column", "channel") if len(index) == 4 else ("image", "class")
-    place = ", ".join(f"{axis} {at}" for axis, at in zip(axes, index, strict=True))
-    return f"{title}, {place}: array {array[index]}, golden {expected[index]}"
+    numbers = (first_image + index[0], *index[1:])
+    place = ", ".join(f"{axis} {at}" for axis, at in zip(axes, numbers, strict=True))
+    return f"{title}, {place}: array {array[tuple(index)]}, golden {expected[tuple(index)]}"

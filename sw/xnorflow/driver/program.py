@@ -59,7 +59,7 @@ class DeviceProgram(Protocol):
         ...
 
     def layer_codes(self, tap: npt.NDArray[Any], n: int) -> dict[str, npt.NDArray[np.uint8]]:
-        """Codes (n, height, width, channels) of "input" and of each layer from a tap record."""
+        """Codes (n, height, width, channels) of each layer from a tap record."""
         ...
 
     def useful_xnors(self, n: int) -> int:

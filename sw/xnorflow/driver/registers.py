@@ -62,7 +62,7 @@ class RegisterFile:
 
     def status(self) -> Status:
         """The status bits."""
-        return Status(self.read("status") & int(Status.BUSY | Status.DONE | Status.ERROR))
+        return Status(self.read("status") & sum(Status))
 
     def check(self, doing: str) -> Status:
         """The status bits; DeviceFault if the device reports an error."""
@@ -141,6 +141,8 @@ class DeviceInfo:
         for register, names in _BYTES.items():
             packed = registers.read(register).to_bytes(4, "little")
             values |= dict(zip(names, packed, strict=False))
+        word = registers.read("pixels_and_bus")
+        values |= {"pixels": word & 0xFFFF, "weight_bus": word >> 16}
         try:
             return Geometry(**values)
         except ValueError as error:

@@ -34,8 +34,7 @@ class RunResult:
     array_xnors : int
         XNORs that the array could have done in ``cycles``.
     codes : dict of str to uint8 array, or None
-        If recorded: the codes (images, height, width, channels) of "input" and of every layer
-        that gives codes.
+        If recorded: the codes (images, height, width, channels) of every layer that gives codes.
     """
 
     logits: npt.NDArray[np.float32]

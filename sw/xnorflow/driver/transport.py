@@ -11,7 +11,13 @@ import numpy.typing as npt
 
 from xnorflow.core.geometry import Geometry
 
-__all__ = ["RecordingTransport", "Transport", "open_transport", "register_transport"]
+__all__ = [
+    "RecordingTransport",
+    "Transport",
+    "open_transport",
+    "register_transport",
+    "transport_factory",
+]
 
 
 class Transport(Protocol):
@@ -90,7 +96,7 @@ class RecordingTransport(Protocol):
         ...
 
     def take_record(self) -> npt.NDArray[Any]:
-        """Stop, and return the rows (fields layer, bank, enable, address, data) in order."""
+        """Stop, and return the rows (``TAP_DTYPE``) in order."""
         ...
 
 
@@ -115,8 +121,8 @@ def register_transport(scheme: str, factory: str) -> None:
     _FACTORIES[scheme] = factory
 
 
-def open_transport(device: str, *, geometry: Geometry | None = None, **options: Any) -> Transport:
-    """The link that ``device`` names: ``"sim"``, or ``"scheme:address"``.
+def transport_factory(device: str) -> tuple[str, str]:
+    """Scheme and ``"module:function"`` of a device, as ``register_transport`` takes them.
 
     Raises
     ------
@@ -125,10 +131,22 @@ def open_transport(device: str, *, geometry: Geometry | None = None, **options: 
     """
     if not isinstance(device, str):
         raise TypeError(f"A device is named by text such as 'sim', not {device!r}")
-    scheme, _, address = device.partition(":")
+    scheme = device.partition(":")[0]
     if scheme not in _FACTORIES:
         raise ValueError(f"Unknown device {device!r}; known: {', '.join(sorted(_FACTORIES))}")
-    module, _, function = _FACTORIES[scheme].partition(":")
+    return scheme, _FACTORIES[scheme]
+
+
+def open_transport(device: str, *, geometry: Geometry | None = None, **options: Any) -> Transport:
+    """The link that ``device`` names: ``"sim"``, or ``"scheme:address"``.
+
+    Raises
+    ------
+    ValueError
+        If the scheme is unknown; the message lists the known ones.
+    """
+    _, named = transport_factory(device)
+    module, _, function = named.partition(":")
     factory = getattr(importlib.import_module(module), function)
-    transport: Transport = factory(address, geometry=geometry, **options)
+    transport: Transport = factory(device.partition(":")[2], geometry=geometry, **options)
     return transport

@@ -7,6 +7,7 @@ a convolution sums them, thresholds turn the sum into the next code, codes are p
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from xnorflow.core.images import check_images
 from xnorflow.core.network import LayerSpec
 from xnorflow.core.packing import lane_values, pixel_codes
 
-__all__ = ["INPUT", "GoldenNetwork", "GoldenResult"]
+__all__ = ["INPUT", "GoldenLayer", "GoldenNetwork", "GoldenResult", "pool_windows"]
 
 INPUT = "input"
 """Key of the pixel codes in :attr:`GoldenResult.codes`."""
@@ -55,65 +56,83 @@ class GoldenResult:
 
 
 class GoldenLayer(nn.Module):
-    """One layer in exact integers: codes (N, C, H, W) to accumulators or to pooled codes.
+    """One layer in exact integers: codes (N, H, W, C) to accumulators, and those to pooled codes.
 
     Parameters
     ----------
-    artifact : Artifact
-        Holds the layer's tensors.
     spec : LayerSpec
         The layer.
+    bits : uint8 ndarray
+        Its weights as 0 and 1: (planes, out_channels, kernel height, width, in_channels).
     """
 
     weights: Tensor
     values: Tensor
-    thresholds: Tensor
-    pool_min: Tensor
 
-    def __init__(self, artifact: Artifact, spec: LayerSpec) -> None:
+    def __init__(self, spec: LayerSpec, bits: npt.NDArray[np.uint8]) -> None:
         super().__init__()
         self.spec = spec
         exact = spec.accumulator_bound < EXACT_FLOAT32
         self.dtype = torch.float32 if exact else torch.float64
-        signs = artifact.weight_bits(spec.name).astype(np.int64) * 2 - 1
+        signs = bits.astype(np.int64) * 2 - 1
         weights = np.tensordot(np.asarray(spec.weight_scales, np.int64), signs, axes=1)
         self._constant("weights", weights.transpose(0, 3, 1, 2))  # (O, kh, kw, I) -> (O, I, kh, kw)
         codes = np.arange(1 << spec.in_lanes, dtype=np.uint8)
         self._constant("values", lane_values(codes, spec.in_scales))
-        if spec.out_lanes:
-            # (O, T) -> (T, O, 1, 1), one comparison a threshold
-            thresholds = artifact.thresholds(spec.name).astype(np.int64)
-            self._constant("thresholds", thresholds.T[:, :, None, None])
-            flags = artifact.pool_min(spec.name).astype(bool)[:, None, None]
-            self.register_buffer("pool_min", torch.from_numpy(flags))
 
     def _constant(self, name: str, array: npt.NDArray[np.int64]) -> None:
         tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self.dtype)
         self.register_buffer(name, tensor)
 
+    @torch.inference_mode()
     def accumulate(self, codes: Tensor) -> Tensor:
-        """Accumulators (N, O, H', W') of uint8 codes (N, C, H, W), as exact floats."""
+        """Accumulators (N, H', W', O) of uint8 codes (N, H, W, C), as exact floats."""
         spec = self.spec
-        values = self.values[codes.int()]
+        values = self.values.index_select(0, codes.reshape(-1).int()).view(codes.shape)
+        values = values.permute(0, 3, 1, 2)  # (N, C, H, W)
         vertical, horizontal = spec.padding
         if vertical or horizontal:
             border = 0.0 if spec.border is None else float(self.values[spec.border])
             values = F.pad(values, (horizontal, horizontal, vertical, vertical), value=border)
         # NNPACK's Winograd works with fractions; every other CPU path only adds products.
         with torch.backends.nnpack.flags(enabled=False):
-            return F.conv2d(values, self.weights, stride=spec.stride)
+            sums = F.conv2d(values, self.weights, stride=spec.stride)
+        return sums.permute(0, 2, 3, 1)
 
-    def encode(self, accumulators: Tensor) -> Tensor:
-        """Pooled uint8 codes of accumulators: the number of thresholds that each one reaches."""
-        codes = torch.zeros_like(accumulators)
-        for threshold in self.thresholds:
+    @torch.inference_mode()
+    def encode(
+        self,
+        accumulators: Tensor,
+        thresholds: npt.NDArray[np.int32],
+        pool_min: npt.NDArray[np.uint8],
+    ) -> Tensor:
+        """Pooled uint8 codes (N, H'', W'', O) of accumulators (N, H', W', O).
+
+        A code is the number of its channel's ``thresholds``, (O, 2^m - 1), that are reached;
+        channels whose ``pool_min``, (O,), is 1 pool by minimum.
+        """
+        codes = torch.zeros(accumulators.shape, dtype=torch.uint8)
+        for threshold in torch.from_numpy(thresholds.T.astype(np.int64)).to(self.dtype):
             codes += accumulators >= threshold
-        if self.spec.pool > 1:
-            # A minimum is a maximum of the mirrored code.
-            codes = torch.where(self.pool_min, self.spec.thresholds - codes, codes)
-            codes = F.max_pool2d(codes, self.spec.pool)
-            codes = torch.where(self.pool_min, self.spec.thresholds - codes, codes)
-        return codes.to(torch.uint8)
+        if self.spec.pool == 1:
+            return codes
+        # A minimum is a maximum of the mirrored code: top - code, which is code ^ top.
+        mirror = torch.from_numpy(pool_min * np.uint8(self.spec.thresholds))
+        return pool_windows(codes ^ mirror, self.spec) ^ mirror
+
+
+def pool_windows(maps: Tensor, spec: LayerSpec) -> Tensor:
+    """The largest value of each pooling window: (N, H', W', O) -> (N, H'', W'', O)."""
+    height, width, _ = spec.out_shape
+    step = spec.pool_stride
+    pooled: Tensor | None = None
+    for row, column in itertools.product(range(spec.pool), repeat=2):
+        rows = slice(row, row + (height - 1) * step + 1, step)
+        columns = slice(column, column + (width - 1) * step + 1, step)
+        shifted = maps[:, rows, columns]
+        pooled = shifted.clone() if pooled is None else torch.maximum(pooled, shifted)
+    assert pooled is not None  # for mypy: a window has at least one position
+    return pooled
 
 
 class GoldenNetwork(nn.Module):
@@ -133,7 +152,9 @@ class GoldenNetwork(nn.Module):
         super().__init__()
         self.artifact = artifact
         self.network = artifact.network
-        self.layers = nn.ModuleList(GoldenLayer(artifact, spec) for spec in self.network.layers)
+        self.layers = nn.ModuleList(
+            GoldenLayer(spec, artifact.weight_bits(spec.name)) for spec in self.network.layers
+        )
         self.eval()
 
     def forward(self, images: npt.NDArray[np.uint8]) -> GoldenResult:
@@ -194,18 +215,19 @@ class GoldenNetwork(nn.Module):
         for start in range(0, len(images), size):
             yield self._run(images[start : start + size])
 
-    @torch.inference_mode()
     def _run(
         self, images: npt.NDArray[np.uint8]
     ) -> tuple[dict[str, npt.NDArray[np.uint8]], npt.NDArray[np.int64]]:
         first = self.network.layers[0]
         pixels = pixel_codes(images, first.in_lanes).reshape(-1, *first.in_shape)
         results = {INPUT: pixels}
-        codes = torch.from_numpy(pixels).permute(0, 3, 1, 2)  # (n, C, H, W)
+        codes = torch.from_numpy(pixels)
         for layer in self.layers:
             assert isinstance(layer, GoldenLayer)  # for mypy: a ModuleList yields plain modules
             accumulators = layer.accumulate(codes)
+            name = layer.spec.name
             if layer.spec.out_lanes:
-                codes = layer.encode(accumulators)
-                results[layer.spec.name] = codes.permute(0, 2, 3, 1).contiguous().numpy()
-        return results, accumulators.permute(0, 2, 3, 1).to(torch.int64).contiguous().numpy()
+                thresholds, pool_min = self.artifact.thresholds(name), self.artifact.pool_min(name)
+                codes = layer.encode(accumulators, thresholds, pool_min)
+                results[name] = codes.numpy()
+        return results, accumulators.to(torch.int64).contiguous().numpy()

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Place and route for ECP5 with nextpnr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xnorflow.synthesis.tools import NEXTPNR_ECP5, run_tool
+
+__all__ = ["DEFAULT_OPTIONS", "Routed", "place_and_route"]
+
+DEFAULT_OPTIONS = ("--placer", "static", "--router", "router2")
+"""The static placer needs a fifth less wire than the default one, and router2 copes with what is
+left of the congestion; docs/synthesis.md has the runs."""
+
+
+@dataclass(frozen=True)
+class Routed:
+    """A routed design: the clock it holds, and the cells it took.
+
+    Parameters
+    ----------
+    fmax_mhz : float
+        Lowest over the clocks, by nextpnr's analysis after routing.
+    utilisation : dict of str to (int, int)
+        Used and available, by kind of cell.
+    """
+
+    fmax_mhz: float
+    utilisation: dict[str, tuple[int, int]]
+
+
+def place_and_route(
+    folder: Path,
+    *,
+    device: str = "85k",
+    speed: int = 6,
+    seed: int = 1,
+    target_mhz: float = 200.0,
+    options: Sequence[str] = DEFAULT_OPTIONS,
+) -> Routed:
+    """Place and route ``folder``/netlist.json, as it is, without pins.
+
+    Parameters
+    ----------
+    folder : Path
+        Where :func:`synthesise` worked.
+    device : str
+        ``"25k"``, ``"45k"`` or ``"85k"``.
+    speed : int
+        Speed grade, 6 (slowest) to 8.
+    seed : int
+        Of the placer.
+    target_mhz : float
+        Clock to aim at; too low a one makes the tools content early.
+    options : sequence of str
+        Further options, the placer's and router's names among them.
+
+    Raises
+    ------
+    SynthesisError
+        If nextpnr is missing, or fails: the design does not fit, or is not routed.
+    """
+    arguments = [
+        f"--{device}", "--speed", str(speed), "--package", "CABGA381", "--json", "netlist.json",
+        "--out-of-context", "--freq", f"{target_mhz:g}", "--timing-allow-fail",
+        "--seed", str(seed), "--report", "report.json", *options,
+    ]  # fmt: skip
+    run_tool(NEXTPNR_ECP5, arguments, folder, "nextpnr.log")
+    report = json.loads((folder / "report.json").read_text())
+    return Routed(
+        fmax_mhz=min(clock["achieved"] for clock in report["fmax"].values()),
+        utilisation={
+            kind: (use["used"], use["available"]) for kind, use in report["utilization"].items()
+        },
+    )

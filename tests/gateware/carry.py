@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carry cells as plain logic, so that the element's chained form can be simulated."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value
+
+from xnorflow.gateware.popcount import Cell
+
+__all__ = ["add_cells"]
+
+
+def _table(table: int, inputs: list[Value]) -> Value:
+    return Value.cast(Const(table, 16).bit_select(Cat(inputs), 1))
+
+
+def add_cells(m: Module, cells: list[Cell], sums: list[Signal | None]) -> None:
+    """A chain as the documentation of ``Cell`` says; the carry into it is 1, to show nowhere."""
+    carry: Value = Const(1)
+    for at, cell in enumerate(cells):
+        inputs = [Value.cast(value) for value in cell.inputs]
+        inputs += [Const(1)] * (4 - len(inputs))
+        propagate, generate, following = Signal(), Signal(), Signal()
+        m.d.comb += [
+            propagate.eq(_table(cell.table, inputs)),
+            generate.eq(_table(cell.table, [*inputs[:2], Const(0, 1), Const(0, 1)])),
+            following.eq(Mux(propagate, carry, generate)),
+        ]
+        result = sums[at] if at < len(sums) else None
+        if result is not None:
+            m.d.comb += result.eq(propagate ^ carry)
+        carry = following
