@@ -7,7 +7,9 @@ import re
 
 import numpy as np
 import pytest
+from tests.gateware.maps import MapModel
 
+from xnorflow.compile.cycles import BLOCK_CYCLES, LOSSES
 from xnorflow.compile.layout import MapLayout
 from xnorflow.compile.program import CompileError, compile_network
 from xnorflow.core.builder import NetworkBuilder
@@ -17,9 +19,16 @@ from xnorflow.core.tap import TAP_DTYPE
 SMALL = "2x2x4x8"
 
 
-def network(size: int = 8, channels: int = 12, lanes: int = 1, pool: int = 1, scale: int = 1):
+def network(
+    size: int = 8,
+    channels: int = 12,
+    lanes: int = 1,
+    pool: int = 1,
+    scale: int = 1,
+    pixel_lanes: int = 4,
+):
     rng = np.random.default_rng(3)
-    builder = NetworkBuilder("net", image_shape=(size, size, 1), pixel_lanes=4)
+    builder = NetworkBuilder("net", image_shape=(size, size, 1), pixel_lanes=pixel_lanes)
     builder.conv(
         rng.choice([-1, 1], (channels, 3, 3, 1)),
         thresholds=np.zeros((channels, (1 << lanes) - 1), int),
@@ -33,17 +42,29 @@ def network(size: int = 8, channels: int = 12, lanes: int = 1, pool: int = 1, sc
     return builder.build()
 
 
+def deep(layers: int = 3):
+    builder = NetworkBuilder("deep", image_shape=(4, 4, 1), pixel_lanes=4)
+    for _ in range(layers):
+        builder.conv(np.ones((4, 1, 1, builder.shape[2])), thresholds=np.zeros((4, 1), int))
+    return builder.fc(np.ones((1, 64))).build()
+
+
 @pytest.mark.parametrize(
     ("option", "artifact", "message"),
     [
-        ("activation_depth=16", network(), r"needs 192 words in each bank, there are 16"),
+        (
+            "activation_depth=16",
+            network(),
+            r"needs 96 words in each bank, there are 16 \(80 too few",
+        ),
         ("weight_depth=16", network(), r"weight words a column, there are 16"),
-        ("accumulator_depth=32", network(), r"layer 'first' .* 64 accumulators .* 32 \(32 too"),
-        ("threshold_depth=2", network(), r"needs 3 tiles of thresholds, there are 2"),
-        ("pool_depth=2", network(pool=2), r"needs 4 pooling windows a row, there are 2"),
+        ("accumulator_depth=4", network(17), r"layer 'first' .* 17 accumulators .* 4 \(13 too"),
+        ("pool_depth=2", network(pool=2), r"needs 4 pooling windows a line, there are 2"),
         ("max_lanes=1", network(lanes=2), r"layer 'first' .* needs 2 lanes in its codes"),
         ("accumulator_width=12", network(scale=99), r"layer 'second' .* bits in its accumul"),
         ("scale_width=8", network(scale=300), r"layer 'second' .* 9 bits in lane scales"),
+        ("layer_depth=2", deep(), r"needs 4 program rows, there are 2"),
+        ("scale_depth=8", network(pixel_lanes=8), r"needs 9 lane scales, there are 8"),
     ],
 )
 def test_what_does_not_fit_names_a_geometry_that_does(option, artifact, message):
@@ -64,33 +85,55 @@ def test_too_wide_a_map_is_named():
     builder = NetworkBuilder("wide", image_shape=(1, 1025, 1), pixel_lanes=1)
     builder.conv(np.ones((1, 1, 1, 1)), thresholds=np.zeros((1, 1), int), name="long")
     builder.fc(np.ones((1, 1025)))
-    geometry = Geometry.parse(f"{SMALL},accumulator_depth=2048")
-    with pytest.raises(CompileError, match=r"layer 'long' .* column_last is 1024; it has 10 bits"):
+    geometry = Geometry.parse(f"{SMALL},accumulator_depth=2048,activation_depth=4096")
+    with pytest.raises(CompileError, match=r"layer 'long' .* is 1024; it has 10 bits"):
         compile_network(builder.build(), geometry)
 
 
-def test_block_is_the_largest_that_fits():
+def test_memories_bound_the_block_and_options_too():
     artifact = network()
-    geometry = Geometry.parse(SMALL)
-    program = compile_network(artifact, geometry)
-    used, there = program.usage["activation_depth"]
-    assert used <= there < used * (program.block + 1) / program.block
-    assert compile_network(artifact, geometry, max_block=3).block == 3
+    small, large = (
+        compile_network(artifact, Geometry.parse(f"{SMALL},activation_depth={depth}"))
+        for depth in (256, 4096)
+    )
+    for program in (small, large):
+        used, there = program.usage["activation_depth"]
+        assert used <= there
+    assert small.block < large.block
+    assert compile_network(artifact, Geometry.parse(SMALL), max_block=3).block == 3
     with pytest.raises(ValueError, match="max_block must be at least 1"):
-        compile_network(artifact, geometry, max_block=0)
+        compile_network(artifact, Geometry.parse(SMALL), max_block=0)
 
 
-def test_reports_add_up():
-    program = compile_network(network(), Geometry.parse(SMALL))
+def test_images_side_by_side_are_counted_in_units():
+    program = compile_network(network(), Geometry.parse(f"{SMALL},pixels=2"), max_block=6)
+    assert program.block == 6
+    assert [program.units(n) for n in (1, 2, 3, 6)] == [1, 1, 2, 3]
+    assert program.block_cycles(5) == program.block_cycles(6) > program.block_cycles(4)
+    assert program.results_count(5) == 6 * 3
+    words = np.arange(18, dtype=np.int32)
+    # A unit's images leave one after another, position by position.
+    assert program.unpack_results(words, 5).reshape(-1).tolist() == list(range(15))
+
+
+@pytest.mark.parametrize("geometry", [SMALL, f"{SMALL},pixels=2", "3x3x4x32", "3x1x2x64"])
+def test_reports_add_up(geometry):
+    program = compile_network(network(pixel_lanes=8), Geometry.parse(geometry))
     first, second = program.layers
-    assert (first.name, first.tiles, first.passes) == ("first", 3, 4)
-    assert (second.name, second.tiles) == ("second", 1)
+    assert (first.name, second.name) == ("first", "second")
+    assert first.tiles == -(-12 // program.geometry.columns)
     total = program.block_cycles(program.block)
-    assert first.cycles + second.cycles < total
-    assert all(0 < layer.utilisation < 1 for layer in program.layers)
-    useful = program.useful_xnors(1)
+    assert first.cycles + second.cycles == total - BLOCK_CYCLES
+    for report, spec in zip(program.layers, program.network.layers, strict=True):
+        assert 0 < report.utilisation < 1
+        assert set(report.lost) == set(LOSSES)
+        assert all(lost >= -1e-6 for lost in report.lost.values()), report.lost
+        useful = report.utilisation * report.cycles
+        assert useful + sum(report.lost.values()) == pytest.approx(report.cycles)
+        xnors = program.block * spec.xnors / program.geometry.xnors_per_cycle
+        assert useful == pytest.approx(xnors)
     # 8 x 8 outputs, of which a 3x3 kernel with a zero border covers (3 * 8 - 2)^2 real positions.
-    assert useful == 22 * 22 * 12 * 4 + 8 * 8 * 12 * 3
+    assert program.useful_xnors(1) == 22 * 22 * 12 * 8 + 8 * 8 * 12 * 3
 
 
 def test_results_are_put_in_order():
@@ -101,29 +144,49 @@ def test_results_are_put_in_order():
         program.unpack_results(words[:-1], 5)
 
 
-@pytest.mark.parametrize("shape", [(5, 4, 19), (1, 1, 40)])
-@pytest.mark.parametrize("geometry", ["2x1x4x8", "3x3x12x8"])
-def test_layout_reads_back_what_was_written(shape, geometry):
-    """Write a map bit by bit where the docstring says, in granules, and decode it."""
+def test_results_of_lines_and_tiles_are_put_in_order():
+    """Program row by row; in each: tile, unit, line, position, image, channel."""
+    builder = NetworkBuilder("raw", image_shape=(5, 3, 1), pixel_lanes=2)
+    artifact = builder.conv(np.ones((6, 1, 1, 1)), name="only").build()
+    geometry = Geometry.parse(f"{SMALL},pixels=2,accumulator_depth=7")  # two lines of three
+    program = compile_network(artifact, geometry)
+    count, images = 2, 3
+    words = []
+    for line in ((0, 2, 4),):
+        for unit in range(count):
+            for top in line:
+                for tile in (range(0, 4), range(4, 6)):
+                    for y in range(top, min(top + 2, 5)):
+                        for x in range(3):
+                            for image in (2 * unit, 2 * unit + 1):
+                                words += [((image * 5 + y) * 3 + x) * 6 + c for c in tile]
+    found = program.unpack_results(np.array(words, np.int32), images)
+    assert found.tolist() == np.arange(images * 90).reshape(images, 5, 3, 6).tolist()
+
+
+@pytest.mark.parametrize(
+    ("shape", "flat"), [((5, 4, 19), False), ((1, 1, 40), True), ((1, 1, 40), False)]
+)
+@pytest.mark.parametrize("geometry", ["2x1x4x8", "3x3x12x8", "2x3x5x8,pixels=2"])
+def test_layout_reads_back_what_was_written(shape, flat, geometry):
+    """Write a map bit by bit where the tests' own model says, in granules, and decode it."""
     g = Geometry.parse(geometry)
-    layout = MapLayout(g, shape, 3, block=4, base=17)
+    layout = MapLayout(g, shape, 3, units=4, flat=flat, base=17)
+    model = MapModel(g, shape, 3, units=4, base=17, flat=flat)
+    assert (layout.size, layout.image_stride) == (model.size, model.image_stride)
     rng = np.random.default_rng(1)
-    codes = rng.integers(0, 8, (4, *shape), dtype=np.uint8)
-    memory: dict[tuple[int, int], int] = {}
-    for n, y, x, c in np.ndindex(codes.shape):
-        word, bit = divmod(c, g.word_width)
-        for lane in range(3):
-            line = y // g.streams * layout.line_stride
-            address = 17 + n * layout.image_stride + line + x
-            address += word * layout.word_stride + lane * layout.lane_stride
-            key = ((y + word + lane) % g.streams, address)
-            value = int(codes[n, y, x, c]) >> (2 - lane) & 1
-            memory[key] = memory.get(key, 0) | value << bit
-    assert max(address for _, address in memory) < 17 + layout.size
-    everything = (1 << g.word_width // g.granule) - 1
+    images = 4 * g.pixels - 1
+    codes = rng.integers(0, 8, (images, *shape), dtype=np.uint8)
+    memory = model.words_of(codes)
+    assert max(address for _, _, address in memory) < 17 + layout.size
+    parts = range(g.word_width // g.granule)
+    everything = (1 << len(parts)) - 1
     # Stale bits first, granule by granule: what is written later must win.
-    rows = [(1, bank, everything, address, 2**g.word_width - 1) for bank, address in memory]
-    for (bank, address), data in memory.items():
-        rows += [(1, bank, 1 << part, address, data) for part in range(g.word_width // g.granule)]
-    tap = np.array(rows, TAP_DTYPE)
-    assert (layout.codes(tap, 4) == codes).all()
+    ones = (1 << g.word_width) - 1
+    writes = [(place, everything, ones) for place in memory]
+    writes += [(place, 1 << part, data) for place, data in memory.items() for part in parts]
+    tap = np.zeros(len(writes), TAP_DTYPE)
+    for entry, ((pixel, bank, address), enable, data) in zip(tap, writes, strict=True):
+        entry["pixel"], entry["bank"], entry["address"] = pixel, bank, address
+        entry["enable"], entry["data"] = enable, data
+    assert (layout.codes(tap, images) == codes).all()

@@ -15,6 +15,8 @@ geometries = st.builds(
     st.integers(1, 8),
     st.integers(2, 128),
     st.sampled_from((8, 16, 32, 64)),
+    pixels=st.sampled_from((1, 2, 4)),
+    weight_bus=st.integers(8, 512),
     weight_depth=st.integers(16, 1 << 20),
     max_lanes=st.integers(1, 3),
     accumulator_width=st.integers(12, 32),
@@ -61,7 +63,10 @@ def test_unknown_options_list_the_known_ones(option: str) -> None:
         ("activation_depth", 15),
         ("weight_depth", 1 << 21),
         ("accumulator_depth", 3),
-        ("threshold_depth", 1),
+        ("pixels", 3),
+        ("pixels", 8),
+        ("weight_bus", 7),
+        ("weight_bus", 513),
         ("layer_depth", 1),
         ("scale_depth", 7),
         ("max_lanes", 0),
@@ -85,18 +90,48 @@ def test_values_of_the_wrong_kind_are_type_errors(value: object) -> None:
 
 @given(geometries)
 def test_derived_sizes_keep_their_relations(geometry: Geometry) -> None:
-    assert geometry.xnors_per_cycle == geometry.rows * geometry.columns * geometry.word_width
-    assert geometry.rows * geometry.word_width < 1 << geometry.sum_width
+    array = geometry.rows * geometry.columns * geometry.word_width
+    assert geometry.xnors_per_cycle == array * geometry.pixels
+    assert geometry.columns_per_hop * geometry.hops == geometry.columns
     assert geometry.weight_load_cycles * geometry.weight_beat == geometry.word_width
-    assert geometry.weight_beat == 1 or geometry.weight_beat * geometry.rows <= 36
+    bus = geometry.weight_beat * geometry.rows
+    assert geometry.weight_beat == 1 or bus <= geometry.weight_bus
+    assert geometry.weight_beat == geometry.word_width or 2 * bus > geometry.weight_bus
+    assert geometry.record_bits <= geometry.record_words * bus < geometry.record_bits + bus
     assert geometry.columns % geometry.granule == 0
     assert geometry.word_width % geometry.granule == 0
     # One more than the largest accumulator is a threshold that none reaches.
     assert geometry.accumulator_limit + 1 < 1 << (geometry.accumulator_width - 1)
 
 
+@given(geometries)
+def test_sums_are_as_wide_as_what_falls(geometry: Geometry) -> None:
+    """Row by row: whole words, or windows of pixels whose planes double."""
+    words = planes = 0
+    for row in range(geometry.rows):
+        words += geometry.word_width
+        if row < geometry.planes_per_pass:
+            planes = 2 * planes + 3 * geometry.rows
+            assert geometry.doubles(row) == (row > 0)
+        else:
+            assert not geometry.doubles(row)
+        assert geometry.sum_bound(row) == max(words, planes)
+        assert max(words, planes) < 1 << geometry.sum_width(row)
+    assert geometry.sum_width() == geometry.sum_width(geometry.rows - 1)
+
+
+@given(geometries)
+def test_words_written_at_once_lie_in_different_banks(geometry: Geometry) -> None:
+    assert 1 <= geometry.write_words <= geometry.taps
+    if geometry.write_words > 1:
+        assert geometry.columns == geometry.write_words * geometry.word_width
+
+
 def test_the_example_of_the_documentation() -> None:
     geometry = Geometry.parse("3x3x8x32")
-    assert (geometry.rows, geometry.xnors_per_cycle) == (9, 2304)
+    assert (geometry.rows, geometry.banks, geometry.xnors_per_cycle) == (9, 9, 2304)
     assert (geometry.weight_beat, geometry.weight_load_cycles) == (4, 8)
+    assert (geometry.record_bits, geometry.record_words) == (7 * 24 + 1, 5)
+    assert geometry.planes_per_pass == 8  # 27 bits of a window in a word of 32
+    assert Geometry.parse("3x3x8x16").planes_per_pass == 0
     assert geometry.with_memory(weight_depth=64).weight_depth == 64

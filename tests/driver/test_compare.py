@@ -48,7 +48,7 @@ def result_of(golden, **changes):
     values = {
         "logits": golden.logits.copy(),
         "accumulators": golden.accumulators.copy(),
-        "codes": {name: codes.copy() for name, codes in golden.codes.items()},
+        "codes": {name: golden.codes[name].copy() for name in ("conv1", "conv2")},
     }
     return RunResult(
         **values | changes,
@@ -87,7 +87,7 @@ def test_the_first_difference_is_named(network, golden):
     assert str(comparison).startswith("differs from the golden model in 3 values; first: layer")
 
 
-@pytest.mark.parametrize("name", ["input", "conv1", "conv2"])
+@pytest.mark.parametrize("name", ["conv1", "conv2"])
 def test_any_flipped_code_is_found(network, golden, name):
     rng = np.random.default_rng(7)
     for _ in range(20):

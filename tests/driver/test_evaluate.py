@@ -18,15 +18,14 @@ import pytest
 from tests.driver.devices import FACTORY, ODD
 from tests.driver.fakes import CLASSES, GEOMETRY, PIXELS, FakeProgram
 
+from xnorflow.driver import transport
 from xnorflow.driver.accelerator import Accelerator
 from xnorflow.driver.compare import Comparison
 from xnorflow.driver.errors import DeviceTimeout, DriverError
 from xnorflow.driver.evaluate import Evaluation, evaluate
 from xnorflow.driver.result import RunResult
-from xnorflow.driver.transport import register_transport
 from xnorflow.driver.workers import Workers
 
-register_transport("fakes", FACTORY)
 ROOT = Path(__file__).parents[2]
 
 
@@ -60,7 +59,9 @@ def run(images: np.ndarray, kind: str = "plain", **options: object) -> Evaluatio
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left() -> Iterator[None]:
+def _fakes_are_known_and_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(transport, "_FACTORIES", dict(transport._FACTORIES))
+    transport.register_transport("fakes", FACTORY)
     yield
     assert multiprocessing.active_children() == []
 

@@ -19,6 +19,7 @@ from xnorflow.gateware.registers import constant_values
         "2x1x2x8",
         "8x8x128x64,activation_depth=1048576,weight_depth=1048576,accumulator_width=32",
         "3x3x8x32,max_lanes=1,scale_width=8,layer_depth=256,scale_depth=4096,pool_depth=16",
+        "3x3x16x64,pixels=4,weight_bus=512",
     ],
 )
 def test_the_driver_reads_what_the_gateware_states(text):
@@ -41,7 +42,9 @@ def test_every_field_of_a_geometry_is_read():
     assert geometry_difference(GEOMETRY, GEOMETRY) == ""
 
 
-@pytest.mark.parametrize("name", ["magic", "version", "shape", "widths", "pool_depth"])
+@pytest.mark.parametrize(
+    "name", ["magic", "version", "shape", "widths", "pool_depth", "pixels_and_bus"]
+)
 def test_a_wrong_constant_is_refused(name):
     fake = FakeDevice()
     fake.values[name] = 0

@@ -10,17 +10,19 @@ import pytest
 from tests.gateware.helpers import SURPLUS_CYCLES, trace
 from tests.gateware.inputs import LAYERS, LOOPS, Layer
 
+from xnorflow.gateware.loops import LOOPS as INNERMOST_FIRST
 from xnorflow.gateware.loops import LoopCounters
 
-PORTS = ("last", "wrap", "first", "final", "repeat", "lane", "tile")
+PORTS = ("last", "wrap", "first", "final", "lane")
 
 
-def expected(layer: Layer, images: int) -> list[dict[str, Any]]:
+def expected(layer: Layer, units: int) -> list[dict[str, Any]]:
     """Outputs while the innermost loop steps, line of beats by line of beats."""
     flags = []
-    for rounds, sizes in layer.rounds(images):
-        last = {loop: int(rounds[loop] == sizes[loop] - 1) for loop in LOOPS}
-        inner = [loop for loop in LOOPS[2:] if loop not in ("image", "map_row", "repeat")]
+    sizes = layer.sizes(units)
+    of_a_pass = ("plane", "ky", "kx", "cw", "lane")
+    for now in layer.rounds(units):
+        last = {loop: int(now[loop] == sizes[loop] - 1) for loop in LOOPS}
         flags.append(
             {
                 "last": last,
@@ -29,25 +31,29 @@ def expected(layer: Layer, images: int) -> list[dict[str, Any]]:
                     loop: int(all(last[inside] for inside in LOOPS[at:]))
                     for at, loop in enumerate(LOOPS)
                 },
-                "first": int(all(rounds[loop] == 0 for loop in inner)),
-                "final": int(all(last[loop] for loop in inner)),
-                **{name: rounds[name] for name in ("repeat", "lane", "tile")},
+                "first": int(all(now[loop] == 0 for loop in of_a_pass)),
+                "final": int(all(last[loop] for loop in of_a_pass)),
+                "lane": now["lane"],
             }
         )
     return flags
 
 
+def test_both_name_the_same_loops() -> None:
+    assert LOOPS[::-1] == INNERMOST_FIRST
+
+
 @pytest.mark.parametrize("idle", [0.0, 0.5])
 @pytest.mark.parametrize("name", LAYERS)
-def test_counts_a_layer(name: str, idle: float) -> None:
-    """A whole block and a smaller one, with steps at once and after pauses."""
+def test_counts_a_row(name: str, idle: float) -> None:
+    """Whole rows and rows at the block's end, with steps at once and after pauses."""
     layer = LAYERS[name]
     rng = np.random.default_rng(180)
     stimulus: list[dict[str, Any]] = []
     steps: dict[int, dict[str, Any]] = {}
-    for images in (layer.block, max(1, layer.block - 1)):
-        stimulus.append({"row": layer.row, "images": images, "start": 1, "step": 0})
-        for flags in expected(layer, images):
+    for units in layer.blocks:
+        stimulus.append({"row": layer.row, "units": units, "start": 1, "step": 0})
+        for flags in expected(layer, units):
             while rng.random() < idle:
                 stimulus.append({"start": 0, "step": 0})
             steps[len(stimulus)] = flags
@@ -61,9 +67,9 @@ def test_counts_a_layer(name: str, idle: float) -> None:
             assert not any(out["wrap"].values()), f"cycle {cycle}"
 
 
-def test_reset_in_mid_layer() -> None:
-    layer = LAYERS["border code, planes, stride"]
-    begin = {"rst": 0, "row": layer.row, "images": 1, "start": 1, "step": 0}
+def test_reset_in_mid_row() -> None:
+    layer = LAYERS["border code, planes of weights, stride"]
+    begin = {"rst": 0, "row": layer.row, "units": 1, "start": 1, "step": 0}
     flags = expected(layer, 1)
     step = {"start": 0, "step": 1}
     stimulus = [begin, *[step] * 37, {"rst": 1, "step": 0}, begin, *[step] * len(flags)]

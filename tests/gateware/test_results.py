@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# amaranth: UnusedElaboratable=no
 """The result shifter: accumulators of positions leave in the order of pixel streams and columns."""
 
 from __future__ import annotations
@@ -55,6 +54,7 @@ class Block:
         now = [None] * geometry.hops  # (position, until), hop by hop
         seen: dict[str, Any] = {"room": 1}
         while quiet < SURPLUS_CYCLES:
+            assert cycle < 20_000, "never idle"
             ready = int(self.rng.random() >= self.stall)
             self.ready.append(ready)
             inputs: dict[str, Any] = {"promise": 0, "results.ready": ready, "channels": 0}

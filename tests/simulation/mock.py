@@ -8,12 +8,13 @@ gateware and builds in seconds. Its configuration is five words:
     3  cycles of work before the results of a block       4  fault, see below
 
 Result j of an image is (sum of its pixels) * (j + 1) + word 2. Every pixel is written into bank
-(pixel index mod streams) at address (pixel index), so that taps can be checked. Faults:
+(pixel index mod banks) at address (pixel index), so that taps can be checked. Faults:
 1 never accepts pixels, 2 never gives results, 3 marks no word as last, 4 marks the first word as
 last, 5 never becomes done, 6 no fault, but it accepts pixels only now and then.
 
-It watches the host: a stream that takes back a word, or changes it while it waits, gives error 77.
-Registers that describe the device can be written, so that one model plays every wrong device.
+A run that is asked for while a block runs waits for its end. The mock watches the host: a stream
+that takes back a word, or changes it while it waits, gives error 77; a run asked for while one
+waits gives error 78. Registers that describe the device can be written, so that one model plays every wrong device.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def constant_registers(
 ) -> dict[str, int]:
     """Values of the registers that describe a device."""
     g = geometry
-    memories = ("activation", "weight", "accumulator", "threshold", "layer", "scale", "pool")
+    memories = ("activation", "weight", "accumulator", "layer", "scale", "pool")
     return {
         "magic": MAGIC,
         "version": INTERFACE_VERSION,
@@ -47,6 +48,7 @@ def constant_registers(
         "shape": g.streams | g.taps << 8 | g.columns << 16 | g.word_width << 24,
         **{f"{name}_depth": getattr(g, f"{name}_depth") for name in memories},
         "widths": g.max_lanes | g.accumulator_width << 8 | g.scale_width << 16,
+        "pixels_and_bus": g.pixels | g.weight_bus << 16,
     }
 
 
@@ -58,17 +60,17 @@ def verilog(geometry: Geometry = GEOMETRY) -> str:
     )
     granules = geometry.word_width // geometry.granule
     address_bits = (geometry.activation_depth - 1).bit_length()
-    taps = range(geometry.streams)
+    taps = range(geometry.banks)
     ports = "".join(
         f",\n  output [{granules - 1}:0] tap_{s}__enable"
         f",\n  output [{address_bits - 1}:0] tap_{s}__address"
-        f",\n  output [{geometry.word_width - 1}:0] tap_{s}__data"
+        f",\n  output [{geometry.word_width - 1}:0] tap_{s}__data_0"
         for s in taps
     )
     drives = "\n".join(
         f"  assign tap_{s}__enable = {{{granules}{{pixel_moves & (bank == {s})}}}};\n"
         f"  assign tap_{s}__address = pixel_count;\n"
-        f"  assign tap_{s}__data = pixels__payload;"
+        f"  assign tap_{s}__data_0 = pixels__payload;"
         for s in taps
     )
     text = _TEMPLATE
@@ -76,7 +78,7 @@ def verilog(geometry: Geometry = GEOMETRY) -> str:
         "@PORTS@": ports,
         "@TAPS@": drives,
         "@CONSTANTS@": constants,
-        "@STREAMS@": str(geometry.streams),
+        "@BANKS@": str(geometry.banks),
         "@BLOCK@": str(BLOCK),
         **{f"@{name.upper()}@": str(register.index) for name, register in REGISTERS.items()},
     }.items():
@@ -92,12 +94,13 @@ module xnorflow(
   input [31:0] config__payload, input config__valid, output config__ready,
   input [7:0] pixels__payload, input pixels__valid, output pixels__ready,
   output [32:0] results__payload, output results__valid, input results__ready,
-  output [7:0] tap_layer@PORTS@
+  output [7:0] tap_row@PORTS@
 );
   localparam IDLE = 0, TAKE = 1, WORK = 2, GIVE = 3, END = 4;
   reg [2:0] state;
   reg done, error_bit;
-  reg [31:0] error, images, cycles, wait_cycles, timer;
+  reg [31:0] error, images, count, waiting_count, blocks, cycles, wait_cycles, timer;
+  reg queued;
   reg [31:0] constants [0:@COMMAND@ - 1];
   initial begin
 @CONSTANTS@
@@ -114,21 +117,22 @@ module xnorflow(
   assign pixels__ready = state == TAKE && fault != 1 && (fault != 6 || noise[0]);
   wire pixel_moves = pixels__valid & pixels__ready;
   wire last_pixel = pixel == words[0] - 1;
-  wire last_image = image == images - 1;
+  wire last_image = image == count - 1;
   wire last_result = last_image && result == words[1] - 1;
   wire first_result = image == 0 && result == 0;
   wire mark = fault == 3 ? 1'b0 : fault == 4 ? first_result : last_result;
   wire [31:0] value = sums[image] * (result + 1) + words[2];
   assign results__valid = state == GIVE;
   assign results__payload = {mark, value};
-  assign tap_layer = 0;
+  assign tap_row = 0;
 @TAPS@
 
   always @(posedge clk) begin
     case (reg_address)
       @IMAGES@: reg_read_data <= images;
-      @STATUS@: reg_read_data <= {error_bit, done, state != IDLE};
+      @STATUS@: reg_read_data <= {queued, error_bit, done, state != IDLE};
       @ERROR@: reg_read_data <= error;
+      @BLOCKS@: reg_read_data <= blocks;
       @CYCLES@: reg_read_data <= cycles;
       @WAIT_CYCLES@: reg_read_data <= wait_cycles;
       default: reg_read_data <= reg_address < @COMMAND@ ? constants[reg_address] : 0;
@@ -156,7 +160,7 @@ module xnorflow(
     case (state)
       TAKE: if (pixel_moves) begin
         pixel_count <= pixel_count + 1;
-        bank <= bank == @STREAMS@ - 1 ? 0 : bank + 1;
+        bank <= bank == @BANKS@ - 1 ? 0 : bank + 1;
         sums[image] <= sums[image] + pixels__payload;
         pixel <= last_pixel ? 0 : pixel + 1;
         if (last_pixel) begin
@@ -170,20 +174,35 @@ module xnorflow(
         if (result == words[1] - 1) begin result <= 0; image <= image + 1; end
         if (last_result) state <= END;
       end
-      END: if (fault != 5) begin state <= IDLE; done <= 1; end
+      END: if (fault != 5) begin
+        state <= queued ? TAKE : IDLE;
+        done <= ~queued;
+        queued <= 0;
+        blocks <= blocks + 1;
+        count <= waiting_count;
+        pixel_count <= 0; image <= 0; pixel <= 0; result <= 0; bank <= 0;
+        sums[0] <= 0; sums[1] <= 0; sums[2] <= 0; sums[3] <= 0;
+      end
     endcase
     if (reg_write && reg_address == @IMAGES@) images <= reg_write_data;
     if (reg_write && reg_address == @COMMAND@ && reg_write_data == 1) begin
-      done <= 0; error_bit <= 0; error <= 0; cycles <= 0; wait_cycles <= 0;
-      pixel_count <= 0; image <= 0; pixel <= 0; result <= 0; bank <= 0;
-      sums[0] <= 0; sums[1] <= 0; sums[2] <= 0; sums[3] <= 0;
+      error_bit <= 0; error <= 0;
       if (word_count != 5 || images == 0 || images > @BLOCK@) begin
         error_bit <= 1; error <= 2;
-      end else state <= TAKE;
+      end else if (queued) begin
+        error_bit <= 1; error <= 78;
+      end else if (state != IDLE) begin
+        queued <= 1; waiting_count <= images;
+      end else begin
+        done <= 0; count <= images; state <= TAKE;
+        pixel_count <= 0; image <= 0; pixel <= 0; result <= 0; bank <= 0;
+        sums[0] <= 0; sums[1] <= 0; sums[2] <= 0; sums[3] <= 0;
+      end
     end
-    if (rst) begin noise <= 0; reg_read_data <= 0; end
+    if (rst) begin noise <= 0; reg_read_data <= 0; cycles <= 0; wait_cycles <= 0; end
     if (rst || (reg_write && reg_address == @COMMAND@ && reg_write_data == 2)) begin
       state <= IDLE; done <= 0; error_bit <= 0; error <= 0; word_count <= 0; waiting <= 0;
+      queued <= 0; blocks <= 0;
     end
   end
 endmodule
@@ -236,7 +255,7 @@ class MockProgram:
     def layer_codes(self, tap: npt.NDArray[Any], n: int) -> dict[str, npt.NDArray[np.uint8]]:
         pixels = np.zeros(n * self.pixels, np.uint8)
         for row in tap:
-            assert row["bank"] == row["address"] % self.geometry.streams
+            assert row["bank"] == row["address"] % self.geometry.banks
             pixels[row["address"]] = row["data"]
         return {"input": pixels.reshape(n, 1, 1, self.pixels)}
 

@@ -114,6 +114,16 @@ def test_a_word_taken_back_is_noticed(device):
     assert read(device, "error") == 77
 
 
+def test_a_lost_run_is_noticed(device):
+    """The mock's watch works: one run may wait, the next one is an error."""
+    start(device, mock.MockProgram(), images_of(1, 1))
+    command = REGISTERS["command"].index
+    device.write_register(command, Command.RUN)
+    assert Status(read(device, "status")) == Status.BUSY | Status.QUEUED
+    device.write_register(command, Command.RUN)
+    assert read(device, "error") == 78
+
+
 def test_max_cycles_ends_an_exchange(device):
     moved = run(device, mock.MockProgram(fault=2), images_of(1, 1), max_cycles=321)
     assert (moved.complete, moved.cycles, moved.results.size) == (False, 321, 0)
@@ -151,9 +161,10 @@ def test_record_holds_every_write_in_order(device):
     assert record.dtype == TAP_DTYPE
     assert record["data"].tolist() == images.reshape(-1).tolist()
     assert record["address"].tolist() == list(range(images.size))
-    assert record["bank"].tolist() == [i % mock.GEOMETRY.streams for i in range(images.size)]
+    assert record["bank"].tolist() == [i % mock.GEOMETRY.banks for i in range(images.size)]
     assert set(record["enable"].tolist()) == {3}
-    assert set(record["layer"].tolist()) == {0}
+    assert set(record["row"].tolist()) == {0}
+    assert set(record["pixel"].tolist()) == {0}
     run(device, program, images)
     assert device.take_record().size == 0  # taking a record ends it
 

@@ -106,7 +106,7 @@ def test_a_trace_that_cannot_be_written_says_so(design, tmp_path):
     ("register", "value", "message"),
     [
         ("magic", MAGIC ^ 1, "0x584e4f53, an xnorflow device has 0x584e4f52"),
-        ("version", 99, "interface version 99, this driver speaks 1"),
+        ("version", 99, "interface version 99, this driver speaks 2"),
         ("build_hash", 5, "build hash 0x00000005, but 0xc0ffee01 was expected"),
         ("shape", 0, "no possible geometry .*word_width"),
         ("shape", 0xFFFFFFFF, "no possible geometry"),
@@ -127,7 +127,7 @@ def test_a_model_of_other_sources_is_refused(model):
 
 def test_a_device_of_another_geometry_is_refused(transport):
     transport.write_register(REGISTERS["activation_depth"].index, 2048)
-    with pytest.raises(DeviceMismatch, match="activation_depth 2048, not 4096"):
+    with pytest.raises(DeviceMismatch, match="activation_depth 2048, not 1024"):
         Accelerator(transport, geometry=mock.GEOMETRY)
     device = Accelerator(transport)
     with pytest.raises(ValueError, match=r"compiled for 3x2x4x8, but .* 3x2x4x8,activation_depth"):
@@ -145,10 +145,10 @@ def test_a_device_of_another_geometry_is_refused(transport):
             DeviceTimeout,
             r"waited \d+ cycles for room on the pixel stream: 0 of 24 .*; status: b",
         ),
-        (2, DeviceTimeout, r"for result words: 24 of 24 pixel bytes sent, 0 of 20 result words"),
+        (2, DeviceTimeout, r"for result words: 0 of 0 pixel bytes sent, 0 of 20 result words"),
         (3, DeviceFault, "result word 20 of 20 is not marked as the last"),
         (4, DeviceFault, "result word 1 of 20 is marked as the last"),
-        (5, DeviceTimeout, "all results came, but the device is not done .*status: busy"),
+        (5, DeviceTimeout, "ending a block: the device is not ready .*status: busy"),
     ],
 )
 def test_a_failure_says_what_happened_and_leaves_a_usable_device(
@@ -157,13 +157,21 @@ def test_a_failure_says_what_happened_and_leaves_a_usable_device(
     device = Accelerator(transport)
     device.load(mock.MockProgram(fault=fault))
     with pytest.raises(error, match=message):
-        device.infer(images)
+        device.infer(images[:4])
     assert device.registers.read("status") == 0
     with pytest.raises(error, match=message):  # the program was loaded again
-        device.infer(images)
+        device.infer(images[:4])
     program = mock.MockProgram()
     device.load(program)
     assert device.infer(images).tolist() == program.expected(images)[:, 0, 0].tolist()
+
+
+def test_all_results_of_one_block_are_no_excuse_for_the_next_one_s_images(transport, images):
+    """A block that never ends, whose results all came, while the next one's images wait."""
+    device = Accelerator(transport)
+    device.load(mock.MockProgram(fault=5))
+    with pytest.raises(DeviceTimeout, match=r"room on the pixel stream: 0 of 24 .*, 20 of 20"):
+        device.infer(images)
 
 
 def test_a_timeout_in_seconds_ends_a_run(transport, images, monkeypatch):

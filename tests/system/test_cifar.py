@@ -36,7 +36,10 @@ SMALL_NETWORKS = (
     "vgg11-cifar10-w1a3",
 )
 
-LARGE = "3x3x32x64"
+OTHERS = ("3x1x8x32", "3x3x4x64", "3x3x4x32,pixels=2")
+"""Fewer rows than a pixel has bits; weight loads longer than sums take; images two at a time."""
+
+LARGE = "3x3x16x64"
 IMAGES = {
     "cnv": 64,
     "cnv-w1a2": 64,
@@ -103,6 +106,15 @@ def large_geometry() -> Geometry:
 @pytest.mark.parametrize("name", SMALL_NETWORKS)
 def test_small_forms(small_geometry: Geometry, name: str) -> None:
     check(untrained(name, SHRINK), sample("cifar10")[0][:2], small_geometry)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("geometry", OTHERS)
+def test_small_forms_on_other_arrays(geometry: str) -> None:
+    artifacts = [untrained(name, SHRINK) for name in SMALL_NETWORKS]
+    shape = fitting(geometry, artifacts)
+    for artifact in artifacts:
+        check(artifact, sample("cifar10")[0][:3], shape)
 
 
 @pytest.mark.slow

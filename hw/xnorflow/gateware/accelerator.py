@@ -213,15 +213,14 @@ class Accelerator(wiring.Component):
         collector: Collector,
         banks: ActivationBanks,
     ) -> None:
-        """Collector and formatter to the banks; where both want one, the formatter waits."""
-        holds = []
-        m.d.comb += self.tap_row.eq(control.row_index)
+        """Collector and formatter to the banks; while the collector writes, the formatter waits."""
+        writing = Cat(write.enable.as_value().any() for write in collector.writes).any()
+        waits = Cat(write.enable.as_value().any() for write in formatter.writes).any()
+        m.d.comb += [self.tap_row.eq(control.row_index), formatter.hold.eq(writing & waits)]
         for bank in range(self.geometry.banks):
             ours, theirs = collector.writes[bank], formatter.writes[bank]
-            busy = ours.enable.as_value().any()
-            holds.append(busy & theirs.enable.as_value().any())
             m.d.comb += [
-                banks.writes[bank].eq(Mux(busy, ours, theirs)),
+                banks.writes[bank].eq(Mux(writing, ours, theirs)),
                 getattr(self, f"tap_{bank}__enable").eq(ours.enable[0]),
                 getattr(self, f"tap_{bank}__address").eq(ours.address),
                 *(
@@ -229,4 +228,3 @@ class Accelerator(wiring.Component):
                     for pixel in range(self.geometry.pixels)
                 ),
             ]
-        m.d.comb += formatter.hold.eq(Cat(holds).any())

@@ -141,6 +141,7 @@ class Fetch(wiring.Component):
                 "planes": 1,
                 "lane": 3,
                 "fill": 8,
+                "channels": PIXEL_CHANNELS,  # in planes: the ones that exist
             }
         )
         first = Signal(state)
@@ -170,6 +171,7 @@ class Fetch(wiring.Component):
             first.planes.eq(window.planes),
             first.lane.eq(beat.lane),
             first.fill.eq(window.fill),
+            *(first.channels[c].eq(window.tail > c) for c in range(PIXEL_CHANNELS)),
         ]
         m.d.comb += [self.real.eq(first.masks), self.filled.eq(first.filled)]
         states = [first]
@@ -231,7 +233,8 @@ class Fetch(wiring.Component):
                 fill = at_5.fill[PIXEL_BITS - 1 - at]
                 choices.append(
                     Cat(
-                        source[channel * PIXEL_BITS + at] | (at_5.filled[word_index] & fill)
+                        source[channel * PIXEL_BITS + at]
+                        | (at_5.filled[word_index] & at_5.channels[channel] & fill)
                         for word_index, source in enumerate(placed)
                         for channel in range(PIXEL_CHANNELS)
                     )

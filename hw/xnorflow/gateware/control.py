@@ -163,7 +163,9 @@ class Control(wiring.Component):
             m.d.sync += wait_cycles.eq(wait_cycles + 1)
         with m.Elif(~idle):
             m.d.sync += cycles.eq(cycles + 1)
-        with m.If(ended):
+        with m.If(self.abort):  # what was aborted counts nowhere
+            m.d.sync += [cycles.eq(self.cycles), wait_cycles.eq(self.wait_cycles)]
+        with m.Elif(ended):
             m.d.sync += [
                 self.cycles.eq(cycles + 1),
                 self.wait_cycles.eq(wait_cycles),

@@ -13,8 +13,9 @@ from xnorflow.gateware.target import PORTABLE, family_of
 
 __all__ = ["ElementRow"]
 
-CHAIN_POSITIONS = 34
-"""Most positions of a carry chain: longer ones waste fewer, shorter ones are quicker."""
+CHAIN_POSITIONS = {"ecp5": 34, "xc7": 132}
+"""Most positions of a carry chain: longer ones waste fewer, shorter ones are quicker and easier to
+place. Half a nanosecond for 34 on an ECP5, and for 40 on a 7-series."""
 
 
 class ElementRow(wiring.Component):
@@ -144,6 +145,7 @@ class ElementRow(wiring.Component):
     def _chained(self, m: Module, family: str) -> None:
         geometry, tree = self.geometry, self.tree
         columns, pixels = range(geometry.columns_per_hop), range(geometry.pixels)
+        cap = CHAIN_POSITIONS.get(family, 34)
         idle = Signal(geometry.pixels)
         m.d.comb += idle.eq(~self.masks)
         loads = self._loads(m)
@@ -187,7 +189,7 @@ class ElementRow(wiring.Component):
                         m.d.sync += register.eq(total)
                         registers.setdefault((column, pixel), []).append(register)
             if level < tree.levels:
-                add_chains(m, family, adders, spares, cap=CHAIN_POSITIONS)
+                add_chains(m, family, adders, spares, cap=cap)
             else:
                 for lane, differ in lasts.items():
                     last = Signal(name=f"last_{lane[0]}_{lane[1]}", reset_less=True)
@@ -206,7 +208,7 @@ class ElementRow(wiring.Component):
             for pixel in pixels:
                 adders.append(self._falling(m, column * geometry.pixels + pixel,
                                             *counts[column, pixel]))  # fmt: skip
-        add_chains(m, family, adders, spares, cap=CHAIN_POSITIONS)
+        add_chains(m, family, adders, spares, cap=cap)
         m.d.comb += [spare.result.eq(spare.a ^ spare.b) for spare in spares]
 
     def _falling(self, m: Module, index: int, count: Signal, last: Signal) -> Adder:

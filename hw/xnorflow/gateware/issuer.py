@@ -4,7 +4,6 @@
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.program import SIZE_BITS, Unroll
@@ -72,10 +71,22 @@ class Issuer(wiring.Component):
         )
 
     @staticmethod
-    def load_cycles(geometry: Geometry, *, records: bool) -> int:
+    def record_offset(geometry: Geometry) -> int:
+        """Cycles into a load at which it sends for thresholds.
+
+        When that reaches the feet, the banks have given the last row its weights.
+        """
+        levels = ElementRow.popcount_cycles(geometry) + geometry.max_lanes - 1
+        return max(0, geometry.weight_load_cycles - 3 - levels)
+
+    @classmethod
+    def load_cycles(cls, geometry: Geometry, *, records: bool) -> int:
         """Cycles of a weight load; with ``records``, thresholds are loaded too."""
         load = geometry.weight_load_cycles
-        return max(load, geometry.record_words + geometry.max_lanes - 1) if records else load
+        if not records:
+            return load
+        last = cls.record_offset(geometry) + geometry.record_words
+        return max(load, last + geometry.max_lanes - 1)
 
     @classmethod
     def spacing_cycles(cls, geometry: Geometry, *, records: bool) -> int:
@@ -84,7 +95,7 @@ class Issuer(wiring.Component):
         if not records:
             return weights
         foot = geometry.rows + ElementRow.popcount_cycles(geometry) + geometry.max_lanes - 1
-        return max(weights, geometry.record_words + foot + 3)
+        return max(weights, cls.record_offset(geometry) + geometry.record_words + foot + 3)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -143,10 +154,12 @@ class Issuer(wiring.Component):
         with m.If(started | (loading & begun)):
             m.d.comb += finish.eq(count == cycles - 1)
             m.d.sync += [begun.eq(~finish), count.eq(Mux(finish, 0, count + 1))]
-            with m.If(segment.records & (count < geometry.record_words)):
+            offset = self.record_offset(geometry)
+            now = (count >= offset) & (count < offset + geometry.record_words)
+            with m.If(segment.records & now):
                 m.d.sync += [
                     token.record.eq(1),
-                    token.record_address.eq(segment.record + count),
+                    token.record_address.eq(segment.record + count - offset),
                 ]
         return started
 

@@ -245,13 +245,11 @@ def _ecp5_chain(m: Module, cells: list[Cell], sums: list[Signal | None]) -> None
 
 def _xc7_chain(m: Module, cells: list[Cell], sums: list[Signal | None]) -> None:
     """CARRY4 cells of four positions each, with a LUT6_2 for each position."""
-    cells = [*cells, *[Cell.separate()] * (-len(cells) % 4)]
-    sums = [*sums, *[None] * (len(cells) - len(sums))]
     carry: Signal | None = None
     for at in range(0, len(cells), 4):
         propagate, generate, total = (Signal(4, name=name) for name in ("s", "di", "o"))
-        for offset in range(4):
-            cell, result = cells[at + offset], sums[at + offset]
+        group = zip(cells[at : at + 4], sums[at : at + 4], strict=True)
+        for offset, (cell, result) in enumerate(group):
             table = cell.table
             low = sum((table >> (index % 4) & 1) << index for index in range(16))
             ports: dict[str, object] = {

@@ -84,7 +84,7 @@ class InputWalk(wiring.Component):
             m.d.sync += unit.eq(unit + row.image_stride)
         with m.If(wrap.unit | self.start):
             m.d.sync += unit.eq(row.in_base + Mux(self.part & row.from_input, row.chunk_stride, 0))
-        with m.If(self.step):
+        with m.If(self.step & ~row.planes):  # all groups of planes lie in the same word
             m.d.sync += [
                 lane.eq(lane + row.lane_stride),
                 lane_row.eq(next_modulo(lane_row, streams)),

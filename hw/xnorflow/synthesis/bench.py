@@ -14,10 +14,10 @@ from amaranth.lib import wiring
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.target import Target
-from xnorflow.synthesis.bare import BareArray
 from xnorflow.synthesis.netlist import synthesise
 from xnorflow.synthesis.peers import PEERS
 from xnorflow.synthesis.route import DEFAULT_OPTIONS, place_and_route
+from xnorflow.synthesis.tops import BareArray, Chip
 
 __all__ = ["PARTS", "Measurement", "PeerMeasurement", "measure", "measure_peer"]
 
@@ -138,12 +138,7 @@ def measure(
         raise ValueError(f"measure: part must be one of {PARTS}, not {part!r}")
     if route and family != "ecp5":
         raise ValueError(f"measure: only ecp5 can be routed with the tools from pip, not {family}")
-    if part == "array":
-        component: wiring.Component = BareArray(geometry)
-    else:
-        from xnorflow.gateware.accelerator import Accelerator
-
-        component = Accelerator(geometry, build_hash=0)
+    component = BareArray(geometry) if part == "array" else Chip(geometry)
     with tempfile.TemporaryDirectory() as temporary:
         folder = keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)

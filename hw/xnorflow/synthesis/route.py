@@ -42,7 +42,9 @@ def place_and_route(
     target_mhz: float = 200.0,
     options: Sequence[str] = DEFAULT_OPTIONS,
 ) -> Routed:
-    """Place and route ``folder``/netlist.json, as it is, without pins.
+    """Place and route ``folder``/netlist.json, its pins wherever the placer puts them.
+
+    Not out of context: the clock would then use the wires of data.
 
     Parameters
     ----------
@@ -66,7 +68,7 @@ def place_and_route(
     """
     arguments = [
         f"--{device}", "--speed", str(speed), "--package", "CABGA381", "--json", "netlist.json",
-        "--out-of-context", "--freq", f"{target_mhz:g}", "--timing-allow-fail",
+        "--lpf-allow-unconstrained", "--freq", f"{target_mhz:g}", "--timing-allow-fail",
         "--seed", str(seed), "--report", "report.json", *options,
     ]  # fmt: skip
     run_tool(NEXTPNR_ECP5, arguments, folder, "nextpnr.log")

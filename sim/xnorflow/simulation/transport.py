@@ -95,7 +95,8 @@ class SimulatedTransport:
         )
         if moved.complete:
             return moved.results
-        if moved.first_last is not None or moved.results.size == n_results:
+        last = n_results - 1 if n_results and moved.results.size == n_results else None
+        if moved.first_last != last:
             raise DeviceFault(f"{self.name}: {_frame_error(moved, n_results)}")
         raise DeviceTimeout(
             f"{self.name}: waited {moved.cycles} cycles for {_missing(moved, pixels.size)}: "

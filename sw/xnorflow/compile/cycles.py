@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
+from xnorflow.compile.plan import LayerPlan
 from xnorflow.compile.rows import Row
-from xnorflow.core.geometry import Geometry
+from xnorflow.core.geometry import PIXEL_BITS, Geometry
 from xnorflow.core.program import row_words
 
 __all__ = ["BLOCK_CYCLES", "LOSSES", "row_cycles", "row_losses", "skip_cycles"]
@@ -43,10 +45,18 @@ def sum_cycles(geometry: Geometry) -> int:
     return FETCH_CYCLES + array_cycles(geometry)
 
 
+def record_offset(geometry: Geometry) -> int:
+    """Cycles into a load at which thresholds are sent for."""
+    levels = array_cycles(geometry) - geometry.rows + geometry.max_lanes - 1
+    return max(0, geometry.weight_load_cycles - 3 - levels)
+
+
 def load_cycles(geometry: Geometry, records: bool) -> int:
     """Cycles in which no beats can be issued because weights are loaded."""
     load = geometry.weight_load_cycles
-    return max(load, geometry.record_words + geometry.max_lanes - 1) if records else load
+    if not records:
+        return load
+    return max(load, record_offset(geometry) + geometry.record_words + geometry.max_lanes - 1)
 
 
 def spacing_cycles(geometry: Geometry, records: bool) -> int:
@@ -55,42 +65,46 @@ def spacing_cycles(geometry: Geometry, records: bool) -> int:
     if not records:
         return weights
     foot = array_cycles(geometry) + geometry.max_lanes - 1
-    return max(weights, geometry.record_words + foot + 3)
+    return max(weights, record_offset(geometry) + geometry.record_words + foot + 3)
 
 
-def _line_beats(row: Row, units: int, *, final: bool) -> int:
+def _line_beats(plan: LayerPlan, units: int, *, final: bool) -> int:
     """Cycles of one line of one lane; ``final``: its sums are complete."""
-    plan = row.plan
     outputs = units if plan.flat else plan.map_width
     pace = plan.pace if final else 1
     return max(outputs * pace, TURNAROUND_CYCLES if plan.lanes > 1 else 1)
 
 
-def _pass_beats(row: Row, units: int, *, final: bool) -> int:
+def _pass_beats(plan: LayerPlan, map_lines: int, units: int, *, final: bool) -> int:
     """Cycles of the beats of one pass."""
-    lines = 1 if row.plan.flat else units * row.map_lines
-    others = (row.plan.lanes - 1) * _line_beats(row, units, final=False)
-    return lines * (others + _line_beats(row, units, final=final))
+    lines = 1 if plan.flat else units * map_lines
+    others = (plan.lanes - 1) * _line_beats(plan, units, final=False)
+    return lines * (others + _line_beats(plan, units, final=final))
 
 
+@lru_cache(maxsize=1024)
 def skip_cycles(geometry: Geometry) -> int:
     """Cycles of a row that has no unit in the block."""
     return row_words(geometry) + CONTROL_CYCLES + 1
 
 
-@lru_cache(maxsize=65536)
-def _streaming(row: Row, units: int) -> tuple[int, int, int]:
+def _start_cycles(geometry: Geometry) -> int:
+    """Cycles of a row before its first load's first beat, and after its last write."""
+    return skip_cycles(geometry) - 1 + START_CYCLES
+
+
+def _streaming(plan: LayerPlan, map_lines: int, units: int) -> tuple[int, int, int]:
     """Cycles from the first load to the last beat; of these, loads; waits after short passes."""
-    plan, geometry = row.plan, row.plan.geometry
-    beats = {final: _pass_beats(row, units, final=final) for final in (False, True)}
-    total = loads = waits = 0
+    geometry = plan.geometry
+    total = loads = waits = last_wait = 0
     for final, count in ((False, plan.passes - 1), (True, 1)):
         records = final and not plan.raw
         load = load_cycles(geometry, records)
-        wait = max(0, spacing_cycles(geometry, records) - load - beats[final])
+        beats = _pass_beats(plan, map_lines, units, final=final)
+        wait = max(0, spacing_cycles(geometry, records) - load - beats)
         if final and plan.raw:
             wait = 0  # the read-out comes between
-        total += plan.tiles * count * (load + beats[final] + wait)
+        total += plan.tiles * count * (load + beats + wait)
         loads += plan.tiles * count * load
         waits += plan.tiles * count * wait
         last_wait = wait
@@ -100,16 +114,16 @@ def _streaming(row: Row, units: int) -> tuple[int, int, int]:
     return total, loads, waits
 
 
-def _read_cycles(row: Row, units: int) -> int:
+def _read_cycles(plan: LayerPlan, map_lines: int, units: int) -> int:
     """Cycles of the read-out of all tiles: a position's words leave before the next one's."""
-    plan, geometry = row.plan, row.plan.geometry
     if not plan.raw:
         return 0
-    positions = units if plan.flat else units * plan.map_width * row.map_lines
-    streamed, _, _ = _streaming(row, units)
+    geometry = plan.geometry
+    positions = units if plan.flat else units * plan.map_width * map_lines
+    streamed, _, _ = _streaming(plan, map_lines, units)
     tile = streamed // plan.tiles
-    last_pass = load_cycles(geometry, False) + _pass_beats(row, units, final=True)
-    idle = _idle_end(row, units)
+    last_pass = load_cycles(geometry, False) + _pass_beats(plan, map_lines, units, final=True)
+    idle = _idle_end(plan, units)
     total = left = 0
     for index in range(plan.tiles):
         channels = min(geometry.columns, plan.spec.out_channels - index * geometry.columns)
@@ -123,34 +137,39 @@ def _read_cycles(row: Row, units: int) -> int:
     return total
 
 
-def _idle_end(row: Row, units: int) -> int:
+def _idle_end(plan: LayerPlan, units: int) -> int:
     """Cycles of a pass's last line after its last beat."""
-    outputs = units if row.plan.flat else row.plan.map_width
-    return _line_beats(row, units, final=True) - ((outputs - 1) * row.plan.pace + 1)
+    outputs = units if plan.flat else plan.map_width
+    return _line_beats(plan, units, final=True) - ((outputs - 1) * plan.pace + 1)
 
 
-def _drain_cycles(row: Row, units: int) -> int:
+def _drain_cycles(plan: LayerPlan, units: int) -> int:
     """Cycles from the last beat to the end of the row."""
-    plan, geometry = row.plan, row.plan.geometry
+    geometry = plan.geometry
     foot = sum_cycles(geometry) + geometry.hops - 1 + FOOT_SUM_CYCLES
     if plan.raw:
         return 0
     writes = plan.write_cycles(plan.tiles - 1)
-    return foot + geometry.max_lanes + COLLECT_CYCLES + writes - _idle_end(row, units) - 1
+    return foot + geometry.max_lanes + COLLECT_CYCLES + writes - _idle_end(plan, units) - 1
+
+
+@lru_cache(maxsize=65536)
+def _run_cycles(plan: LayerPlan, map_lines: int, units: int) -> int:
+    """Cycles of a row that computes ``map_lines`` lines of its layer for ``units`` units."""
+    streaming, _, _ = _streaming(plan, map_lines, units)
+    fixed = _start_cycles(plan.geometry)
+    return fixed + streaming + _read_cycles(plan, map_lines, units) + _drain_cycles(plan, units)
 
 
 def row_cycles(row: Row, units: int) -> int:
     """Cycles of one row for ``units`` units, from reading it to its last write."""
-    geometry = row.plan.geometry
     if units == 0:
-        return skip_cycles(geometry)
-    streaming, _, _ = _streaming(row, units)
-    fixed = row_words(geometry) + CONTROL_CYCLES + START_CYCLES
-    return fixed + streaming + _read_cycles(row, units) + _drain_cycles(row, units)
+        return skip_cycles(row.plan.geometry)
+    return _run_cycles(row.plan, row.map_lines, units)
 
 
 def row_losses(row: Row, units: int) -> dict[str, float]:
-    """Cycles that a row loses, by reason; what is left is its useful XNORs.
+    """Cycles that a row loses, by reason; with its useful ones they are ``row_cycles``.
 
     control : reading the row, starting.
     weights : loading weights and thresholds.
@@ -162,51 +181,42 @@ def row_losses(row: Row, units: int) -> dict[str, float]:
     rows : rows of the window without a word.
     words : bits of words without a channel.
     border : positions that contribute 0, and sums that pooling's parts compute twice.
+
+    The last four are XNORs that the array does for nothing, in cycles of the whole array.
     """
-    plan, geometry = row.plan, row.plan.geometry
-    spec = plan.spec
+    plan, geometry, spec = row.plan, row.plan.geometry, row.plan.spec
     if units == 0:
         return dict.fromkeys(LOSSES, 0.0) | {"control": float(skip_cycles(geometry))}
-    _, loads, waits = _streaming(row, units)
-    outputs = units * row.map_lines * plan.map_width  # of one lane of one pass
-    total = row_cycles(row, units)
-    read, drain = _read_cycles(row, units), _drain_cycles(row, units)
-    control = row_words(geometry) + CONTROL_CYCLES + START_CYCLES
-    streamed = total - control - loads - waits - read - drain
-    beats = plan.tiles * plan.passes * plan.lanes * outputs  # that carry a sum
-    paced = plan.tiles * outputs * (plan.pace - 1)
-    short = streamed - beats - paced
-
-    # The beats' XNORs, thinned out factor by factor.
-    columns = spec.out_channels / (plan.tiles * geometry.columns)
-    height, width = spec.kernel
-    lines, kernel_columns, words = plan.passes_shape
-    window_words = height * width * plan.words
-    if plan.planes:
-        rows_used = 8 * height * width / (lines * kernel_columns * plan.lanes * geometry.rows)
-        # 8 planes in rows; each row's word holds the window's bits
-        window = geometry.rows * lines * kernel_columns
-        rows_used = 8 / (plan.lanes * geometry.rows)
-        bits_used = (
-            height * width * spec.in_shape[2] / (lines * kernel_columns * geometry.word_width)
-        )
-        del window
-    else:
-        rows_used = window_words / (lines * kernel_columns * words * geometry.rows)
-        bits_used = spec.in_shape[2] / (plan.words * geometry.word_width)
-    images = units * geometry.pixels
-    useful = images * spec.xnors * row.lines / spec.out_shape[0] / geometry.xnors_per_cycle
-    left = float(beats)
-    losses = {
-        "control": float(control),
-        "weights": float(loads),
-        "shortest": float(waits + short),
-        "drain": float(drain),
-        "results": float(read),
-        "pace": float(paced),
+    _, loads, _ = _streaming(plan, row.map_lines, units)
+    outputs = units * row.map_lines * plan.map_width  # of one lane of one pass of one tile
+    beats = plan.tiles * plan.passes * plan.lanes * outputs
+    cycles = {
+        "control": _start_cycles(geometry),
+        "weights": loads,
+        "drain": _drain_cycles(plan, units),
+        "results": _read_cycles(plan, row.map_lines, units),
+        "pace": plan.tiles * outputs * (plan.pace - 1),
     }
-    for name, factor in (("tiles", columns), ("rows", rows_used), ("words", bits_used)):
-        losses[name] = left * (1 - factor)
-        left *= factor
-    losses["border"] = left - useful
-    return losses
+    cycles["shortest"] = row_cycles(row, units) - beats - sum(cycles.values())
+
+    # XNORs of all beats; of those, in columns with a channel; there, in rows with a word; there,
+    # on bits with an input; there, on inputs inside the map, once.
+    height, width = spec.kernel
+    words = height * width * plan.words * spec.planes * plan.lanes  # of all passes and lanes
+    if plan.planes:
+        words = PIXEL_BITS * plan.passes
+    results = outputs * geometry.pixels * spec.out_channels
+    done = (
+        beats * geometry.xnors_per_cycle,
+        results * plan.passes * plan.lanes * geometry.rows * geometry.word_width,
+        results * words * geometry.word_width,
+        results * spec.planes * spec.in_lanes * spec.reduction,
+        units * geometry.pixels * spec.xnors * row.lines / spec.out_shape[0],
+    )
+    lost = {
+        name: (more - less) / geometry.xnors_per_cycle
+        for name, (more, less) in zip(
+            ("tiles", "rows", "words", "border"), pairwise(done), strict=True
+        )
+    }
+    return {name: float(value) for name, value in (cycles | lost).items()}

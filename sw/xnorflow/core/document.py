@@ -28,20 +28,25 @@ payload while it waits, and nobody waits for `ready` before it says `valid`.
 | stream | direction | word | what |
 |---|---|---|---|
 | `config` | in | 32 bits | packets of program, weights and thresholds; taken while no block runs |
-| `pixels` | in | 8 bits | bytes of images: image, row, position, channel; taken while a block receives |
+| `pixels` | in | 8 bits | bytes of images: image, row, position, channel; taken while there is room for them |
 | `results` | out | 32 bits and `last` (bit 32) | accumulators of the last layer |
 
-Results come group of images by group, tile of channels by tile, then image, row, position, channel; a group is as many
-images as a column's accumulators hold. `last` ends the block.
+Images are computed `pixels` at a time, side by side: a *unit*. Where a block's last unit lacks images, words come for them too,
+and mean nothing. Results come program row by program row, in it channel tile by channel tile, then unit, map row, position,
+image of the unit, channel. `last` ends the block.
 
 ## A block
 
-Write `images`, then `command` = 1. Send the images' bytes, take the results, and `status` says done. `cycles` then holds the
-block's cycles without those that waited for the host, which are in `wait_cycles`. `command` = 2 stops whatever runs and
-empties the device; its program stays, unless a packet was cut.
+Write `images`, then `command` = 1. Send the images' bytes, take the results, and `status` says done. While a block runs, the
+next one may be asked for in the same way, as soon as `queued` is 0: its images are then taken under the running block's
+compute, as soon as a part of the input is free. A run that is asked for while `queued` is 1 is ignored. `images` may be written
+at any time; it counts when `command` is.
 
-The `tap_*` ports show what is written into the activation banks: `tap_layer` 0 is the input, i + 1 layer i's codes. They
-serve tests; leave them open in a design.
+`cycles` and `wait_cycles` go up with every block that ends: `cycles` without those that waited for the host, which are in
+`wait_cycles`. `command` = 2 stops whatever runs and empties the device; its program stays, unless a packet was cut.
+
+The `tap_*` ports show what program row `tap_row` writes into the activation banks. They serve tests; leave them open in a
+design.
 """
 
 
@@ -74,17 +79,20 @@ def device_document() -> str:
             "address of the first item. A packet with an unknown target, column or address sets\n"
             "`status` error and the rest is dropped until `command` = 2.\n",
             _table(("target", "value", f"bits of an item ({_EXAMPLE})"), targets),
-            "- `WEIGHT`: `weight_beat` bits for each row, row 0 lowest; a pass takes "
-            "`word_width / weight_beat` items.\n"
-            "- `THRESHOLD`: address is tile << max_lanes | node. Nodes form a heap: node 1 is the "
-            "middle threshold, nodes 2k and 2k + 1 the\n  middles of the halves below and above "
-            "node k. Node 1 has one more bit, the highest: the channel pools by minimum.\n"
-            "- `CONTROL`: item 0 is the number of layers, item 1 the most images in a block.\n"
+            "- `WEIGHT`: words of a column's bank. A pass takes `word_width / weight_beat` words of "
+            "`weight_beat` bits for each row,\n  row 0 lowest; row r's beats lie r words later than "
+            "row 0's. A record holds a channel's thresholds, lowest first,\n  `accumulator_width` "
+            "bits each, and above them its pooling direction (1: minimum); it ends with its last "
+            "word's\n  highest bit. A layer of m < max_lanes lanes has its thresholds "
+            "2^(max_lanes - m) places apart.\n"
+            "- `CONTROL`: item 0 is the number of rows, item 1 the most images in a block.\n"
             "- `SCALE`: lane scales s_l * t_j, weight plane by weight plane.\n"
-            "- `LAYER`: a row for each layer.\n",
-            f"## Layer row\n\nFields from the lowest bit on, with their widths for {_EXAMPLE}. "
-            "`*_last` is a count less one. A *line group* is `streams`\nconsecutive map rows: they "
-            "lie at the same address of different banks.\n",
+            "- `LAYER`: rows, each of as many items as hold it, lowest bits first.\n",
+            f"## Program row\n\nOne run of a layer, over some units of the block and some lines of "
+            f"its map. Fields from the lowest bit on, with their\nwidths for {_EXAMPLE}. `*_last` is "
+            "a count less one. A *slot* is `taps` consecutive positions of a line, a *line group*\n"
+            "`streams` consecutive lines: they lie at the same address of different banks. Addresses "
+            "wrap.\n",
             _table(("field", "bits", "what"), fields),
         )
     )

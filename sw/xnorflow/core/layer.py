@@ -6,25 +6,21 @@ Terms and equations are those of docs/numerics.md. Shapes are (height, width, ch
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-__all__ = ["LayerSpec", "Shape", "check_name", "integers", "pixel_scales"]
+from xnorflow.core.values import check_integer, check_name, integers
+
+__all__ = ["LayerSpec", "Shape", "pixel_scales"]
 
 Shape = tuple[int, int, int]
 
 MAX_LANES = 3
-MAX_INTEGER = (1 << 31) - 1
 MAX_ACCUMULATOR = (1 << 31) - 2
 """A threshold is an int32, and one that no accumulator reaches must exist."""
-
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
-_RESERVED = {"input", "epilogue"}
-"""Names that results and tensors already use."""
 
 
 def pixel_scales(lanes: int) -> tuple[int, ...]:
@@ -35,35 +31,6 @@ def pixel_scales(lanes: int) -> tuple[int, ...]:
 def _check(condition: bool, name: str, message: str) -> None:
     if not condition:
         raise ValueError(f"layer {name!r}: {message}")
-
-
-def check_name(what: str, name: Any) -> None:
-    """Names appear in tensor names, file names and messages, so they are short and plain."""
-    if not isinstance(name, str):
-        raise TypeError(f"A {what}'s name must be a string, not {name!r}")
-    if not _NAME.fullmatch(name) or name in _RESERVED:
-        raise ValueError(
-            f"A {what}'s name must be 1 to 64 of the characters A-Z a-z 0-9 _ . - (the first a "
-            f"letter, digit or _) and none of {', '.join(sorted(_RESERVED))}; not {name[:80]!r}"
-        )
-
-
-def integers(owner: str, what: str, values: Any, length: int | None = None) -> tuple[int, ...]:
-    """``values`` as a tuple of plain integers, or one clear error that begins with ``owner``."""
-    sequence = isinstance(values, tuple | list)
-    if not sequence or not all(isinstance(v, int) and not isinstance(v, bool) for v in values):
-        raise TypeError(f"{owner}: {what} must be a sequence of integers, not {values!r}")
-    if length is not None and len(values) != length:
-        raise ValueError(f"{owner}: {what} must have {length} numbers, not {len(values)}")
-    if any(abs(v) > MAX_INTEGER for v in values):
-        raise ValueError(f"{owner}: {what} holds a number past 32 bits")
-    return tuple(values)
-
-
-def _integer(name: str, what: str, value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"layer {name!r}: {what} must be an integer, not {value!r}")
-    _check(abs(value) <= MAX_INTEGER, name, f"{what} is a number past 32 bits")
 
 
 @dataclass(frozen=True)
@@ -146,9 +113,9 @@ class LayerSpec:
             values = integers(f"layer {self.name!r}", what, getattr(self, what), length)
             object.__setattr__(self, what, values)
         for what in ("out_channels", "stride", "out_lanes", "pool", "pool_stride"):
-            _integer(self.name, what, getattr(self, what))
+            check_integer(f"layer {self.name!r}", what, getattr(self, what))
         if self.border is not None:
-            _integer(self.name, "border", self.border)
+            check_integer(f"layer {self.name!r}", "border", self.border)
 
     def _check_window(self) -> None:
         name = self.name

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from xnorflow.core.epilogue import AveragePool, EpilogueOp, op_from_json, op_to_json
-from xnorflow.core.layer import LayerSpec, Shape, check_name, integers, pixel_scales
+from xnorflow.core.layer import LayerSpec, Shape, pixel_scales
+from xnorflow.core.values import check_name, integers
 
 __all__ = ["LayerSpec", "NetworkSpec", "Shape", "pixel_scales"]
 
