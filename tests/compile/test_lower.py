@@ -39,14 +39,17 @@ def shifted(words: list[int], geometry: Geometry) -> int:
 
 
 def search(register: int, value: int, geometry: Geometry) -> int:
-    """What a threshold unit finds for a value, from the code's highest bit on."""
+    """What a threshold unit finds for a value, from the code's highest bit on.
+
+    It adds what the record holds, T - 1, to the negated value: below 0, the value reaches T.
+    """
     width, code = geometry.accumulator_width, 0
     for level in range(geometry.max_lanes):
         half = 1 << (geometry.max_lanes - level - 1)
         slot = code * 2 * half + half - 1
-        threshold = register >> slot * width & ((1 << width) - 1)
-        threshold -= threshold >> (width - 1) << width
-        code = code << 1 | (value >= threshold)
+        held = register >> slot * width & ((1 << width) - 1)
+        held -= held >> (width - 1) << width
+        code = code << 1 | (held - value < 0)
     return code
 
 

@@ -19,7 +19,7 @@ from xnorflow.core.geometry import Geometry
 from xnorflow.core.layer import LayerSpec
 from xnorflow.core.program import Unroll
 
-__all__ = ["BASES", "CHUNK_STRIDE", "LAYERS", "LOOPS", "Layer", "Segment", "signed"]
+__all__ = ["BASES", "CHUNK_STRIDE", "LAYERS", "LOOPS", "Layer", "Segment"]
 
 BASES = Bases(weight=5, record=200, scale=3)
 """Where the layer's weights, thresholds and scales begin."""
@@ -30,12 +30,6 @@ CHUNK_STRIDE = 300
 PIXELS = tuple(1 << bit for bit in reversed(range(8)))
 
 Segment = dict[str, Any]
-
-
-def signed(value: int, bits: int = 12) -> int:
-    """A number from its two's complement."""
-    top = 1 << (bits - 1)
-    return (value ^ top) - top
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The column foot against integers: scale, accumulate, read out, threshold."""
+"""A hop's feet against integers: scale, accumulate, read out, threshold; all of it negated."""
 
 from __future__ import annotations
 
@@ -7,93 +7,138 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.gateware.helpers import SURPLUS_CYCLES, bus_write, geometry_of, trace
+from tests.gateware.helpers import SURPLUS_CYCLES, geometry_of, trace
+from tests.gateware.records import Record, random_record
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.core.program import Target
-from xnorflow.gateware.foot import Foot
+from xnorflow.gateware.array import WeightBank
+from xnorflow.gateware.foot import Feet
+from xnorflow.gateware.threshold import ThresholdUnit
 
-OUTPUTS = ("o", "o_valid", "value", "value_valid")
-INDEX = 1
-
-
-def load_threshold(geometry: Geometry, tile: int, threshold: int) -> dict[str, Any]:
-    """A cycle that gives a tile of one-lane codes its threshold."""
-    item = threshold & ((1 << geometry.accumulator_width) - 1)
-    address = tile << geometry.max_lanes | 1
-    return {"bus": bus_write(Target.THRESHOLD, INDEX, address, item)}
+OUTPUTS = ("codes", "codes_valid", "values", "values_valid", "record")
+NONE = {"valid": 0, "record": 0}
 
 
 def token(address: int, **fields: int) -> dict[str, int]:
     """A valid token; what is not named is 0."""
-    names = ("first", "last", "read", "tile", "scale")
+    names = ("first", "last", "read", "record", "record_address", "scale")
     return {"valid": 1, "address": address, **{name: fields.get(name, 0) for name in names}}
 
 
-def random_tokens(geometry: Geometry, rng: np.random.Generator, count: int) -> list[dict[str, Any]]:
-    """Tokens and idle cycles; no address comes again before the foot can take it."""
-    recent: list[int] = []
-    stimulus = []
-    known: set[int] = set()
-    for _ in range(count):
-        address = int(rng.integers(min(6, geometry.accumulator_depth)))
-        n = int(rng.integers(geometry.rows * geometry.word_width + 1))
-        now: dict[str, Any] = {"n": n, "sum": int(rng.integers(n + 1))}
-        if address in recent or rng.random() < 0.3:
-            now["token"] = {**token(address, first=1, last=1), "valid": 0}
-        else:
-            first = int(address not in known or rng.random() < 0.2)
-            known.add(address)
-            read = int(not first and rng.random() < 0.3)
-            now["token"] = token(
-                address,
-                first=first,
-                read=read,
-                last=int(not read and rng.random() < 0.4),
-                tile=int(rng.integers(geometry.threshold_depth)),
-                scale=0 if read else int(rng.integers(200)),
-            )
-        stimulus.append(now)
-        recent = [*recent, address if now["token"]["valid"] else -1][
-            -(Foot.TURNAROUND_CYCLES - 1) :
+class Banks:
+    """The columns' weight banks, which answer the feet; they hold the tiles' records."""
+
+    def __init__(self, geometry: Geometry, tiles: list[list[Record]]) -> None:
+        size = geometry.record_words
+        words = [
+            [word for record in tile for word in record.words] for tile in zip(*tiles, strict=True)
         ]
+        self.words = words
+        self.size = size
+        self.asked: list[int | None] = [None] * WeightBank.latency_cycles
+
+    def answer(self, record: dict[str, int]) -> dict[str, Any]:
+        """``records``, for a request of ``latency_cycles`` ago; else noise."""
+        self.asked.append(record["address"] if record["valid"] else None)
+        at = self.asked.pop(0)
+        return {"records": [bank[at] if at is not None else 0 for bank in self.words]}
+
+
+def stimulus_of(
+    geometry: Geometry, rng: np.random.Generator, tiles: list[list[Record]], count: int
+) -> list[dict[str, Any]]:
+    """Tokens tile by tile; a tile's records are asked for right behind the last token before.
+
+    An address comes again when the foot can take it, and not earlier.
+    """
+    stimulus: list[dict[str, Any]] = []
+    recent = [-1] * (Feet.TURNAROUND_CYCLES - 1)
+    known: set[int] = set()
+    for tile in range(len(tiles)):
+        for word in range(geometry.record_words):
+            address = tile * geometry.record_words + word
+            stimulus.append({"token": {**NONE, "record": 1, "record_address": address}})
+        stimulus += [{"token": NONE}] * (geometry.max_lanes - 2)
+        gap = geometry.record_words + max(geometry.max_lanes - 2, 0)
+        recent = [*recent, *[-1] * gap][-len(recent) :]
+        for step in range(count):
+            address = int(rng.integers(min(6, geometry.accumulator_depth)))
+            most = geometry.rows * geometry.word_width
+            ns = int(rng.integers(most + 1))
+            sums = rng.integers(ns + 1, size=geometry.columns_per_hop * geometry.pixels).tolist()
+            now: dict[str, Any] = {"n": -ns, "sums": sums}
+            if address in recent or (rng.random() < 0.3 and 0 < step < count - 1):
+                now["token"] = {**token(address, first=1, last=1), "valid": 0}
+            else:
+                first = int(address not in known or rng.random() < 0.2)
+                known.add(address)
+                read = int(not first and rng.random() < 0.3)
+                last = int(not read and (rng.random() < 0.4 or step in (0, count - 1)))
+                scale = 0 if read else int(rng.integers(200))
+                now["token"] = token(address, first=first, read=read, last=last, scale=scale)
+                now["tile"] = tile
+            stimulus.append(now)
+            recent = [*recent, address if now["token"]["valid"] else -1][1:]
     return stimulus
 
 
-@pytest.mark.parametrize("shape", ["2x1x2x8", "3x3x4x16", "2x2x3x8"])
-@pytest.mark.parametrize("max_lanes", [1, 3])
+@pytest.mark.parametrize("shape", ["2x1x2x8", "3x3x4x16", "2x2x3x8", "2x2x6x8,pixels=2"])
+@pytest.mark.parametrize("max_lanes", [1, 2, 3])
 def test_accumulates_reads_and_thresholds(shape: str, max_lanes: int) -> None:
-    geometry = geometry_of(shape, max_lanes=max_lanes)
+    geometry = geometry_of(shape, max_lanes=max_lanes, weight_depth=256)
     rng = np.random.default_rng([70, max_lanes])
-    thresholds = [-300, -1, 0, 250]
-    load = [load_threshold(geometry, tile, at) for tile, at in enumerate(thresholds)]
-    load.append({"bus": {"valid": 0}})
-    quiet = [{"token": {"valid": 0}}] * SURPLUS_CYCLES
-    stimulus = [*load, *random_tokens(geometry, rng, 600), *quiet]
+    columns, pixels = geometry.columns_per_hop, geometry.pixels
+    tiles = [[random_record(geometry, rng, 3000) for _ in range(columns)] for _ in range(6)]
+    # Memories hold nothing at first: addresses are known from their first token on.
+    stimulus = stimulus_of(geometry, rng, tiles, 60)
+    banks = Banks(geometry, tiles)
+    feet = Feet(geometry)
 
-    accumulators: dict[int, int] = {}
-    codes, values = {}, {}
-    foot = Foot(geometry, index=INDEX)
+    def inputs() -> Any:
+        seen = yield {key: value for key, value in stimulus[0].items() if key != "tile"}
+        for now in [*stimulus[1:], *[{"token": NONE}] * SURPLUS_CYCLES]:
+            answer = banks.answer(seen["record"])
+            # The banks' clock: what was asked for in the cycle before is one cycle under way.
+            seen = yield {key: value for key, value in now.items() if key != "tile"} | answer
+
+    banks.asked = banks.asked[1:]  # ``answer`` sees a request a cycle late
+    seen = trace(feet, inputs(), *OUTPUTS)
+
+    accumulators: dict[int, list[int]] = {}
+    codes: dict[int, list[tuple[int, int]]] = {}
+    values: dict[int, list[int]] = {}
+    shifts: dict[int, list[Record]] = {}
     for cycle, now in enumerate(stimulus):
-        order = now.get("token", {"valid": 0})
+        order = now["token"]
         if not order["valid"]:
             continue
         at = order["address"]
         if order["read"]:
-            values[cycle + Foot.SUM_CYCLES] = accumulators[at]
+            values[cycle + Feet.SUM_CYCLES] = [-value for value in accumulators[at]]
             continue
-        before = 0 if order["first"] else accumulators[at]
-        accumulators[at] = before + order["scale"] * (now["n"] - 2 * now["sum"])
+        before = [0] * feet.count if order["first"] else accumulators[at]
+        steps = [order["scale"] * (-now["n"] - 2 * total) for total in now["sums"]]
+        accumulators[at] = [old + step for old, step in zip(before, steps, strict=True)]
         if order["last"]:
-            codes[cycle + foot.latency_cycles] = accumulators[at] >= thresholds[order["tile"]]
-    seen = trace(foot, stimulus, *OUTPUTS)
-    shift = max_lanes - 1
-    assert {c: o["o"]["code"] >> shift for c, o in enumerate(seen) if o["o_valid"]} == codes
-    assert {c: o["value"] for c, o in enumerate(seen) if o["value_valid"]} == values
-    assert len(codes) > 50
-    assert len(values) > 50
-    assert {False, True} == set(codes.values())
-    assert foot.latency_cycles == Foot.cycles(geometry)
+            records = [tiles[now["tile"]][index // pixels] for index in range(feet.count)]
+            shifts[cycle + feet.latency_cycles] = records
+            codes[cycle + feet.latency_cycles] = [
+                (record.code(value), record.pool_min)
+                for record, value in zip(records, accumulators[at], strict=True)
+            ]
+    assert {c: o["values"] for c, o in enumerate(seen) if o["values_valid"]} == values
+    assert [c for c, o in enumerate(seen) if o["codes_valid"]] == list(codes)
+    for cycle, expected in codes.items():
+        found = [
+            (out["code"] >> record.shift, out["pool_min"])
+            for out, record in zip(seen[cycle]["codes"], shifts[cycle], strict=True)
+        ]
+        assert found == expected, f"cycle {cycle}"
+    assert len(codes) > 30
+    assert len(values) > 30
+    assert len({code for row in codes.values() for code, _ in row}) > max_lanes
+    assert feet.latency_cycles == Feet.cycles(geometry)
+    assert Feet.cycles(geometry) == Feet.SUM_CYCLES + ThresholdUnit.cycles(geometry)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -106,49 +151,13 @@ def test_the_accumulator_reaches_its_limit(width: int, sign: int) -> None:
     whole, rest = divmod(limit, most * top)
     steps = [(top, most)] * whole + [(rest // most, most), (1, rest % most)]
 
-    idle = [{"token": {"valid": 0}}] * (Foot.TURNAROUND_CYCLES - 1)
-    stimulus = [load_threshold(geometry, 0, sign * limit), {"bus": {"valid": 0}}]
+    idle = [{"token": NONE}] * (Feet.TURNAROUND_CYCLES - 1)
+    stimulus: list[dict[str, Any]] = []
     for index, (scale, n) in enumerate(steps):
-        order = token(5, first=index == 0, last=1, scale=scale)
-        stimulus += [{"token": order, "n": n, "sum": 0 if sign > 0 else n}, *idle]
-    stimulus += [{"token": token(5, read=1)}, *idle * SURPLUS_CYCLES]
-    seen = trace(Foot(geometry, index=INDEX), stimulus, *OUTPUTS)
-
-    totals = sign * np.cumsum([scale * n for scale, n in steps])
-    assert totals[-1] == sign * limit
-    assert [out["value"] for out in seen if out["value_valid"]] == [sign * limit]
-    codes = [out["o"]["code"] >> (geometry.max_lanes - 1) for out in seen if out["o_valid"]]
-    assert codes == (totals >= sign * limit).astype(int).tolist()
-
-
-def test_turnaround_is_the_shortest_that_works() -> None:
-    """Two tokens on one address: right at TURNAROUND_CYCLES, wrong one cycle closer."""
-    geometry = geometry_of("2x1x2x8")
-    for gap in (Foot.TURNAROUND_CYCLES, Foot.TURNAROUND_CYCLES - 1):
-        idle = [{"token": {"valid": 0}}] * (gap - 1)
-        stimulus = [
-            {"token": token(2, first=1, scale=1), "n": 16, "sum": 0},
-            *[{"token": {"valid": 0}}] * 9,
-            {"token": token(2, scale=1), "n": 5, "sum": 0},
-            *idle,
-            {"token": token(2, scale=1), "n": 7, "sum": 0},
-            *[{"token": {"valid": 0}}] * 9,
-            {"token": token(2, read=1)},
-            *[{"token": {"valid": 0}}] * 9,
-        ]
-        seen = trace(Foot(geometry, index=0), stimulus, *OUTPUTS)
-        (value,) = (out["value"] for out in seen if out["value_valid"])
-        assert (value == 28) == (gap == Foot.TURNAROUND_CYCLES)
-
-
-def test_reset_drops_what_is_under_way() -> None:
-    """A token that the reset meets before its write leaves its accumulator alone."""
-    geometry = geometry_of("2x2x3x8")
-    idle = {"rst": 0, "token": {"valid": 0}}
-    keep = {"token": token(1, first=1, scale=3), "n": 4, "sum": 1}
-    lost = {"token": token(1, last=1, scale=1), "n": 9, "sum": 0}
-    read = {"rst": 0, "token": token(1, read=1)}
-    stimulus = [keep, *[idle] * 5, lost, {**idle, "rst": 1}, *[idle] * 20, read, *[idle] * 20]
-    seen = trace(Foot(geometry, index=0), stimulus, *OUTPUTS)
-    assert [out["value"] for out in seen if out["value_valid"]] == [6]
-    assert not any(out["o_valid"] for out in seen)
+        order = token(5, first=index == 0, scale=scale)
+        sums = [0 if sign > 0 else n] * geometry.columns_per_hop
+        stimulus += [{"token": order, "n": -n, "sums": sums}, *idle]
+    stimulus += [{"token": token(5, read=1)}, *idle, *[{}] * SURPLUS_CYCLES]
+    seen = trace(Feet(geometry), stimulus, *OUTPUTS)
+    found = [out["values"] for out in seen if out["values_valid"]]
+    assert found == [[-sign * limit] * geometry.columns_per_hop]

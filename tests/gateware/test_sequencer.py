@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.gateware.helpers import SURPLUS_CYCLES, trace
-from tests.gateware.inputs import LAYERS, Layer, Segment, signed
+from tests.gateware.inputs import LAYERS, Layer, Segment
 
 from xnorflow.gateware.sequencer import Sequencer
 
@@ -65,9 +65,7 @@ def check(layer: Layer, taken: list[Segment], expected: list[Segment]) -> None:
     for number, (found, now) in enumerate(zip(taken, expected, strict=True)):
         where = f"segment {number}: found {found}, expected {now}"
         for name, value in now.items():
-            if name == "x":
-                assert signed(found["x"]) == value, where
-            elif name == "reads":
+            if name == "reads":
                 assert layer.found_reads(found, active) == value, where
             else:
                 assert found[name] == value, f"{name} of {where}"

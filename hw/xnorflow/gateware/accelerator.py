@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The accelerator: everything between the host's streams."""
 
-from amaranth import Cat, Module, Mux, ResetInserter
+from amaranth import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -107,7 +107,13 @@ class Accelerator(wiring.Component):
         ]
         wiring.connect(m, wiring.flipped(self.config), loader.words)
         wiring.connect(m, wiring.flipped(self.pixels), formatter.pixels)
-        wiring.connect(m, shifter.results, wiring.flipped(self.results))
+        sent = shifter.results
+        m.d.comb += [
+            self.results.valid.eq(sent.valid),
+            sent.ready.eq(self.results.ready),
+            self.results.payload.last.eq(sent.payload.last),
+            self.results.payload.data.eq(-sent.payload.data),  # the feet hold them negated
+        ]
 
         # Packets to program store and columns.
         m.d.comb += [
@@ -217,14 +223,22 @@ class Accelerator(wiring.Component):
         writing = Cat(write.enable.as_value().any() for write in collector.writes).any()
         waits = Cat(write.enable.as_value().any() for write in formatter.writes).any()
         m.d.comb += [self.tap_row.eq(control.row_index), formatter.hold.eq(writing & waits)]
-        for bank in range(self.geometry.banks):
+        geometry = self.geometry
+        shared: dict[int, Signal] = {}
+        for bank in range(geometry.banks):
             ours, theirs = collector.writes[bank], formatter.writes[bank]
+            # Banks of a row that take the same word share its multiplexer.
+            source = bank // geometry.taps * geometry.taps if geometry.write_words == 1 else bank
+            if source == bank:
+                shared[bank] = Signal(ours.shape(), name=f"write_{bank}")
+                m.d.comb += shared[bank].eq(Mux(writing, ours, theirs))
             m.d.comb += [
-                banks.writes[bank].eq(Mux(writing, ours, theirs)),
+                banks.writes[bank].eq(shared[source]),
+                banks.writes[bank].enable.eq(Mux(writing, ours.enable, theirs.enable)),
                 getattr(self, f"tap_{bank}__enable").eq(ours.enable[0]),
                 getattr(self, f"tap_{bank}__address").eq(ours.address),
                 *(
                     getattr(self, f"tap_{bank}__data_{pixel}").eq(ours.data[pixel])
-                    for pixel in range(self.geometry.pixels)
+                    for pixel in range(geometry.pixels)
                 ),
             ]

@@ -67,25 +67,24 @@ class WeightBank(wiring.Component):
 
     Members
     -------
-    load : In(load_layout)
-        Read in this cycle.
-    record : In(record_layout)
-        Read a word of thresholds instead; never in a cycle of a load.
+    address : In
+        What to read: a beat of weights, or a word of thresholds.
+    write : In(1)
+        Take the configuration write.
     bus : In(bus_layout)
-        Configuration writes; the bank takes those to its column.
+        Configuration writes.
     weights : Out
-        Next beat of every row, ``latency_cycles`` later.
+        What was read: next beat of every row, ``latency_cycles`` later.
     """
 
     latency_cycles = BlockMemory.latency_cycles
 
-    def __init__(self, geometry: Geometry, *, column: int) -> None:
+    def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
-        self.column = column
         super().__init__(
             {
-                "load": In(load_layout(geometry)),
-                "record": In(record_layout(geometry)),
+                "address": In(ceil_log2(geometry.weight_depth)),
+                "write": In(1),
                 "bus": In(bus_layout(geometry)),
                 "weights": Out(data.ArrayLayout(geometry.weight_beat, geometry.rows)),
             }
@@ -97,25 +96,12 @@ class WeightBank(wiring.Component):
         m.submodules.memory = memory = BlockMemory(
             width=geometry.rows * geometry.weight_beat, depth=geometry.weight_depth
         )
-        # One register before the memory: the bus crosses many columns.
-        write = Signal()
-        address = Signal(len(memory.write_address))
-        item = Signal(memory.width)
-        m.d.sync += [
-            write.eq(
-                self.bus.valid
-                & (self.bus.target == Target.WEIGHT)
-                & (self.bus.column == self.column)
-            ),
-            address.eq(self.bus.address),
-            item.eq(self.bus.data),
-        ]
         m.d.comb += [
-            memory.write_enable.eq(write),
-            memory.write_address.eq(address),
-            memory.write_data.eq(item),
+            memory.write_enable.eq(self.write),
+            memory.write_address.eq(self.bus.address),
+            memory.write_data.eq(self.bus.data),
             memory.read_enable.eq(1),
-            memory.read_address.eq(Mux(self.record.valid, self.record.address, self.load.address)),
+            memory.read_address.eq(self.address),
             self.weights.eq(memory.read_data),
         ]
         return m
@@ -210,13 +196,22 @@ class SystolicArray(wiring.Component):
         pixels, rows = range(geometry.pixels), range(geometry.rows)
         columns = range(geometry.columns_per_hop)
         banks = []
+        record = self.records[hop]
+        # One register before the memories: the bus crosses many columns.
+        taken = Signal(bus.shape(), name=f"taken_{hop}")
+        writes = Signal(len(columns), name=f"writes_{hop}")
+        address = Signal(load.address.shape(), name=f"address_{hop}")
+        m.d.sync += taken.eq(bus)
+        m.d.comb += address.eq(Mux(record.valid, record.address, load.address))
         for c in columns:
             column = hop * geometry.columns_per_hop + c
-            m.submodules[f"bank_{column}"] = bank = WeightBank(geometry, column=column)
+            m.submodules[f"bank_{column}"] = bank = WeightBank(geometry)
+            ours = bus.valid & (bus.target == Target.WEIGHT) & (bus.column == column)
+            m.d.sync += writes[c].eq(ours)
             m.d.comb += [
-                bank.load.eq(load),
-                bank.record.eq(self.records[hop]),
-                bank.bus.eq(bus),
+                bank.address.eq(address),
+                bank.write.eq(writes[c]),
+                bank.bus.eq(taken),
                 self.weights[column].eq(bank.weights),
             ]
             banks.append(bank)

@@ -140,8 +140,6 @@ class Fetch(wiring.Component):
                 "masks": rows,
                 "planes": 1,
                 "lane": 3,
-                "fill": 8,
-                "channels": PIXEL_CHANNELS,  # in planes: the ones that exist
             }
         )
         first = Signal(state)
@@ -170,9 +168,13 @@ class Fetch(wiring.Component):
             ),
             first.planes.eq(window.planes),
             first.lane.eq(beat.lane),
-            first.fill.eq(window.fill),
-            *(first.channels[c].eq(window.tail > c) for c in range(PIXEL_CHANNELS)),
         ]
+        # A border word: all ones or, where words hold pixels, the border code in each channel.
+        pixel_bits = PIXEL_CHANNELS * PIXEL_BITS
+        pattern = Signal(min(pixel_bits, geometry.word_width))
+        code = Cat(reversed(window.fill))
+        codes = Cat(Mux(window.tail > c, code, 0) for c in range(PIXEL_CHANNELS))
+        m.d.sync += pattern.eq(Mux(window.planes, codes, ~0))
         m.d.comb += [self.real.eq(first.masks), self.filled.eq(first.filled)]
         states = [first]
         for cycle in range(2, 7):
@@ -181,7 +183,14 @@ class Fetch(wiring.Component):
             states.append(later)
         _, _, at_3, at_4, at_5, _ = states
 
-        # Cycles 2 and 3 read. Cycle 4: bank rows to lines. Cycle 5: bank columns to words.
+        # Cycles 2 and 3 read. Cycle 4: bank rows to lines. Cycle 5: bank columns to words, where a
+        # word outside the map is selected from nowhere.
+        chosen = Signal(data.ArrayLayout(taps, rows))  # for each word, its bank column or none
+        for r in range(rows):
+            m.d.sync += [
+                chosen[r][c].eq(at_3.inside[r] & (at_3.column == (c - r) % taps))
+                for c in range(taps)
+            ]
         for pixel in range(geometry.pixels):
             read = self.bank_words[pixel]
             turned = [Signal(geometry.word_width, name=f"turned_{pixel}_{r}") for r in range(rows)]
@@ -189,13 +198,14 @@ class Fetch(wiring.Component):
                 lines = rotate([read[b * taps + c] for b in range(streams)], at_3.row)
                 m.d.sync += [turned[i * taps + c].eq(lines[i]) for i in range(streams)]
             placed = [Signal(geometry.word_width, name=f"placed_{pixel}_{r}") for r in range(rows)]
-            for i in range(streams):
-                words = rotate([turned[i * taps + c] for c in range(taps)], at_4.column)
-                for j in range(taps):
-                    r = i * taps + j
-                    inside = at_4.inside[r].replicate(geometry.word_width)
-                    border = (at_4.filled[r] & ~at_4.planes).replicate(geometry.word_width)
-                    m.d.sync += placed[r].eq((words[j] & inside) | border)
+            for r in range(rows):
+                low = at_4.filled[r].replicate(len(pattern)) & pattern
+                high = (at_4.filled[r] & ~at_4.planes).replicate(geometry.word_width)
+                word = Cat(low, high)[: geometry.word_width]
+                for c in range(taps):
+                    source = turned[r // taps * taps + c]
+                    word = word | (source & chosen[r][c].replicate(geometry.word_width))
+                m.d.sync += placed[r].eq(word)
             self._planes(m, pixel, placed, at_5)
 
         # Cycle 6: the masks go with the words.
@@ -230,12 +240,10 @@ class Fetch(wiring.Component):
             choices = []
             for bit in bits:
                 at = 0 if bit is None else bit
-                fill = at_5.fill[PIXEL_BITS - 1 - at]
                 choices.append(
                     Cat(
                         source[channel * PIXEL_BITS + at]
-                        | (at_5.filled[word_index] & at_5.channels[channel] & fill)
-                        for word_index, source in enumerate(placed)
+                        for source in placed
                         for channel in range(PIXEL_CHANNELS)
                     )
                 )

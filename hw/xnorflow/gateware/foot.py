@@ -16,11 +16,12 @@ __all__ = ["Feet"]
 
 
 class Feet(wiring.Component):
-    """acc[address] = (0 if first else acc[address]) + scale * (n - 2 * sum)
+    """-acc[address] = (0 if first else -acc[address]) + scale * (2 * sum - n)
 
     for the columns of one hop, and, where the token says ``last``, the accumulators' codes. Where
     it says ``read``, the sums leave as ``values`` and nothing is stored: with ``scale`` and
-    ``first`` 0, those are the accumulators themselves. Index column * pixels + pixel.
+    ``first`` 0, those are the accumulators themselves. Index column * pixels + pixel. Everything
+    is negated, so that all arithmetic is plain additions, which FPGAs' carry chains do best.
 
     Parameters
     ----------
@@ -31,8 +32,8 @@ class Feet(wiring.Component):
     -------
     token : In(token_layout)
         What to do with this cycle's ``n`` and ``sums``.
-    n : In(RealCount.count_width)
-        Real inputs.
+    n : In(signed(RealCount.count_width))
+        Real inputs, negated.
     sums : In(sum_width), one a column and pixel stream
         Mismatches.
     record : Out(record_layout)
@@ -42,7 +43,7 @@ class Feet(wiring.Component):
     codes, codes_valid : Out(code_layout), Out(1)
         Codes, ``latency_cycles`` after their token.
     values, values_valid : Out(signed(accumulator_width)), Out(1)
-        Accumulators that a token read, ``SUM_CYCLES`` after it.
+        Accumulators, negated, that a token read, ``SUM_CYCLES`` after it.
 
     Timing
     ------
@@ -51,7 +52,7 @@ class Feet(wiring.Component):
 
     Bit growth
     ----------
-    ``n - 2 * sum`` has sum_width + 2 bits, the product scale_width more. The compiler proves that
+    ``2 * sum - n`` has sum_width + 2 bits, the product scale_width more. The compiler proves that
     no accumulator exceeds ``Geometry.accumulator_limit``, so the upper bits are never needed.
     """
 
@@ -65,7 +66,7 @@ class Feet(wiring.Component):
         super().__init__(
             {
                 "token": In(token_layout(geometry)),
-                "n": In(RealCount.count_width(geometry)),
+                "n": In(RealCount.shape(geometry)),
                 "sums": In(data.ArrayLayout(geometry.sum_width(), count)),
                 "record": Out(record_layout(geometry)),
                 "records": In(data.ArrayLayout(bank_word, geometry.columns_per_hop)),
@@ -108,10 +109,10 @@ class Feet(wiring.Component):
         totals = []
         for index in range(self.count):
             # Stage 1: mismatches to a signed sum. Stage 2: lane scale.
-            signed_sum = Signal(signed(len(self.n) + 1), name=f"sum_{index}")
+            signed_sum = Signal(signed(len(self.n)), name=f"sum_{index}")
             product = Signal(signed(width), name=f"product_{index}")
             m.d.sync += [
-                signed_sum.eq(self.n - (self.sums[index] << 1)),
+                signed_sum.eq((self.sums[index] << 1) + self.n),
                 product.eq(signed_sum * tokens[1].scale),
             ]
             # Stage 3: accumulate.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many real inputs a sum counts: the n of acc = n - 2 * mismatches."""
+"""How many real inputs a sum counts: the n of acc = n - 2 * mismatches, negated."""
 
-from amaranth import Array, Module, Mux, Signal
+from amaranth import Array, Module, Mux, Shape, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -27,8 +27,8 @@ class RealCount(wiring.Component):
         Of the same beat.
     window : In(pass_layout)
         Of the beat's pass, in the same cycle.
-    n : Out(count_width)
-        ``latency_cycles`` later.
+    n : Out(signed)
+        -n, ``latency_cycles`` later.
     """
 
     latency_cycles = 3
@@ -41,14 +41,14 @@ class RealCount(wiring.Component):
                 "filled": In(geometry.rows),
                 "lane": In(3),
                 "window": In(pass_layout(geometry)),
-                "n": Out(self.count_width(geometry)),
+                "n": Out(self.shape(geometry)),
             }
         )
 
     @staticmethod
-    def count_width(geometry: Geometry) -> int:
-        """Bits of n: made-up channels can double it."""
-        return geometry.sum_width() + 1
+    def shape(geometry: Geometry) -> Shape:
+        """Shape of -n: made-up channels can double what a sum reaches."""
+        return signed(geometry.sum_width() + 2)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -90,5 +90,5 @@ class RealCount(wiring.Component):
             m.d.sync += weight.eq(Array((1 << size) - 1 for size in sizes)[lane])
 
         # Cycle 3: the planes' weights.
-        m.d.sync += self.n.eq(plain + Mux(planes_1, of_tail * weight, of_tail))
+        m.d.sync += self.n.eq(-(plain + Mux(planes_1, of_tail * weight, of_tail)))
         return m

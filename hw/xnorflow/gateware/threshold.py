@@ -26,9 +26,9 @@ class ThresholdUnit(wiring.Component):
     Members
     -------
     record, record_valid : In
-        The next word of the record of thresholds, lowest bits first.
+        The next word of the record, lowest bits first: T_1 - 1, T_2 - 1, ..., pooling direction.
     values : In(signed(accumulator_width)), one a pixel stream
-        Accumulators.
+        Accumulators, negated: then a comparison is one plain addition.
     codes : Out(code_layout), one a pixel stream
         Codes, first lane in the highest bit, and the channel's pooling direction.
 
@@ -83,7 +83,10 @@ class ThresholdUnit(wiring.Component):
                 choices = thresholds[step // 2 - 1 :: step]
                 threshold = Array(choices)[code] if level else choices[0]
                 found = Signal(level + 1, name=f"code_{pixel}_{level}")
-                m.d.sync += found.eq(Cat(value >= threshold, code))
+                # acc >= T is -acc + (T - 1) < 0.
+                excess = Signal(signed(width + 1), name=f"excess_{pixel}_{level}")
+                m.d.comb += excess.eq(value + threshold)
+                m.d.sync += found.eq(Cat(excess[-1], code))
                 if level + 1 < lanes:
                     later = Signal(signed(width), name=f"value_{pixel}_{level}")
                     m.d.sync += later.eq(value)

@@ -92,10 +92,11 @@ class InputWalk(wiring.Component):
         with m.If(wrap.lane | self.start):
             m.d.sync += [lane.eq(0), lane_row.eq(0)]
 
-        word, word_index, word_row = self._words(m)
-        kernel_column = self._columns(m)
-        line, y, y_row, kernel_line = self._lines(m)
+        word, words_left, word_row = self._words(m)
+        columns_left = self._columns(m)
+        line, y, y_row, lines_left = self._lines(m)
 
+        # ``*_left`` counts what the kernel or position still has, less one.
         for r in range(geometry.rows):
             i, j = divmod(r, taps)
             with m.Switch(row.unroll):
@@ -107,11 +108,11 @@ class InputWalk(wiring.Component):
                     with m.Case(unroll):
                         m.d.comb += [
                             self.window.active[r].eq(
-                                (kernel_line + lines <= row.kernel_row_last)
-                                & (kernel_column + columns <= row.kernel_column_last)
-                                & (word_index + words <= row.word_last)
+                                (lines_left >= lines)
+                                & (columns_left >= columns)
+                                & (words_left >= words)
                             ),
-                            self.window.tails[r].eq(word_index + words == row.word_last),
+                            self.window.tails[r].eq(words_left == words),
                         ]
 
         # Move 1: sums of two.
@@ -162,58 +163,58 @@ class InputWalk(wiring.Component):
         return m
 
     def _words(self, m: Module) -> tuple[Signal, Signal, Signal]:
-        """Channel words: the first one's address and number, and what it adds to the bank row."""
+        """Channel words: the first one's address, how many follow, what it adds to the bank row."""
         geometry, row, wrap = self.geometry, self.row, self.wrap
         streams, taps = geometry.streams, geometry.taps
         word = Signal(self.address)
-        index = Signal(SIZE_BITS)
+        left = Signal(SIZE_BITS)
         bank_row = Signal(range(streams))
         column = self.word_column
         with m.If(wrap.unit):
             m.d.sync += word.eq(word + row.cw_step)
             with m.Switch(row.unroll):
                 with m.Case(Unroll.KERNEL):
-                    m.d.sync += [index.eq(index + 1), column.eq(next_modulo(column, taps))]
+                    m.d.sync += [left.eq(left - 1), column.eq(next_modulo(column, taps))]
                     with m.If(column == taps - 1):
                         m.d.sync += bank_row.eq(next_modulo(bank_row, streams))
                 with m.Case(Unroll.LINES):
-                    m.d.sync += index.eq(index + taps)
+                    m.d.sync += left.eq(left - taps)
                     m.d.sync += bank_row.eq(next_modulo(bank_row, streams))
                 with m.Case(Unroll.WORDS):  # as many words as banks: in the same bank again
-                    m.d.sync += index.eq(index + geometry.rows)
+                    m.d.sync += left.eq(left - geometry.rows)
         with m.If(wrap.cw | self.start):
-            m.d.sync += [word.eq(0), index.eq(0), bank_row.eq(0), column.eq(0)]
-        return word, index, bank_row
+            m.d.sync += [word.eq(0), left.eq(row.word_last), bank_row.eq(0), column.eq(0)]
+        return word, left, bank_row
 
     def _columns(self, m: Module) -> Signal:
-        """Kernel columns: the first position of a line; the number of the first column."""
+        """Kernel columns: the first position of a line; how many follow the first column."""
         row, wrap, taps = self.row, self.wrap, self.geometry.taps
-        kernel_column = Signal(SIZE_BITS)
+        left = Signal(SIZE_BITS)
         with m.If(wrap.cw):
             with m.If(row.unroll == Unroll.KERNEL):
                 m.d.sync += [
-                    kernel_column.eq(kernel_column + taps),
+                    left.eq(left - taps),
                     self.x.eq(self.x + taps),
                     self.slot.eq(self.slot + 1),
                 ]
             with m.Else():
                 m.d.sync += [
-                    kernel_column.eq(kernel_column + 1),
+                    left.eq(left - 1),
                     self.x.eq(self.x + 1),
                     self.column.eq(next_modulo(self.column, taps)),
                     self.slot.eq(self.slot + (self.column == taps - 1)),
                 ]
         with m.If(wrap.kx | self.start):
             m.d.sync += [
-                kernel_column.eq(0),
+                left.eq(row.kernel_column_last),
                 self.x.eq(row.start_x.as_signed()),
                 self.slot.eq(row.start_slot),
                 self.column.eq(row.start_column),
             ]
-        return kernel_column
+        return left
 
     def _lines(self, m: Module) -> tuple[Signal, Signal, Signal, Signal]:
-        """Lines: the window's first one, by output line and kernel line.
+        """Lines: the window's first one, by output line and kernel line; how many follow it.
 
         A line has the address of its group, its number y, and its number modulo streams.
         ``top_*`` are those of the first output line for this kernel line.
@@ -227,7 +228,7 @@ class InputWalk(wiring.Component):
         top_y = Signal(signed(SIZE_BITS + 2))
         top_row = Signal(modulo)
         top_line = Signal(self.address)
-        kernel_line = Signal(SIZE_BITS)
+        left = Signal(SIZE_BITS)
 
         with m.If(wrap.lane):
             carry = y_row + row.step_row >= streams
@@ -252,16 +253,16 @@ class InputWalk(wiring.Component):
         ]
         with m.If(wrap.kx):
             m.d.sync += [
-                kernel_line.eq(kernel_line + Mux(by_words, 1, streams)),
+                left.eq(left - Mux(by_words, 1, streams)),
                 *(signal.eq(next_y) for signal in (y, top_y)),
                 *(signal.eq(following) for signal in (y_row, top_row)),
                 *(signal.eq(next_line) for signal in (line, top_line)),
             ]
         with m.If(wrap.ky | self.start):
             m.d.sync += [
-                kernel_line.eq(0),
+                left.eq(row.kernel_row_last),
                 *(signal.eq(row.start_y.as_signed()) for signal in (y, top_y)),
                 *(signal.eq(row.start_row) for signal in (y_row, top_row)),
                 *(signal.eq(row.start_line) for signal in (line, top_line)),
             ]
-        return line, y, y_row, kernel_line
+        return line, y, y_row, left

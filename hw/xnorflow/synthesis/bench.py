@@ -65,6 +65,7 @@ class Measurement:
         """The figures as plain JSON values."""
         return {
             **asdict(self),
+            "fmax_mhz": None if self.fmax_mhz is None else round(self.fmax_mhz, 2),
             "lut_per_op": round(self.lut_per_op, 4),
             "ff_per_op": round(self.ff / self.ops_per_cycle, 4),
             "tops": None if self.tops is None else round(self.tops, 3),

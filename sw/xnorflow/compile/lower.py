@@ -98,12 +98,13 @@ def record_items(
     """
     geometry, spec = plan.geometry, plan.spec
     width = geometry.accumulator_width
-    top = (1 << (width - 1)) - 1
+    never = geometry.accumulator_limit + 1
     slots = (1 << geometry.max_lanes) - 1
     channels = plan.tiles * geometry.columns
     apart = 1 << (geometry.max_lanes - spec.out_lanes)
-    values = np.full((channels, slots), top, np.int64)
-    values[: spec.out_channels, apart - 1 :: apart] = np.clip(thresholds, -top - 1, top)
+    values = np.full((channels, slots), never, np.int64)
+    values[: spec.out_channels, apart - 1 :: apart] = np.clip(thresholds, 1 - never, never)
+    values -= 1  # what the threshold unit adds to a negated accumulator
 
     record = np.zeros(channels, object)
     for slot in range(slots):

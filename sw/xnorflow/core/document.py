@@ -81,10 +81,10 @@ def device_document() -> str:
             _table(("target", "value", f"bits of an item ({_EXAMPLE})"), targets),
             "- `WEIGHT`: words of a column's bank. A pass takes `word_width / weight_beat` words of "
             "`weight_beat` bits for each row,\n  row 0 lowest; row r's beats lie r words later than "
-            "row 0's. A record holds a channel's thresholds, lowest first,\n  `accumulator_width` "
-            "bits each, and above them its pooling direction (1: minimum); it ends with its last "
-            "word's\n  highest bit. A layer of m < max_lanes lanes has its thresholds "
-            "2^(max_lanes - m) places apart.\n"
+            "row 0's. A record holds a channel's thresholds less 1, lowest first,\n  "
+            "`accumulator_width` bits each, and above them its pooling direction (1: minimum); it "
+            "ends with its last word's\n  highest bit. A layer of m < max_lanes lanes has its "
+            "thresholds 2^(max_lanes - m) places apart.\n"
             "- `CONTROL`: item 0 is the number of rows, item 1 the most images in a block.\n"
             "- `SCALE`: lane scales s_l * t_j, weight plane by weight plane.\n"
             "- `LAYER`: rows, each of as many items as hold it, lowest bits first.\n",
