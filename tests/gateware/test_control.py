@@ -1,162 +1,402 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The main state machine: order of a block, counters, refusals, aborts at every cycle."""
+"""The main state machine: rows and parts in order, the queue of runs, counters, aborts."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any
+
 import numpy as np
 import pytest
-from tests.gateware.helpers import SURPLUS_CYCLES, trace
+from tests.gateware.helpers import SURPLUS_CYCLES, geometry_of, trace
 
 from xnorflow.core.registers import DeviceError, Status
 from xnorflow.gateware.control import Control
 
-FLUSH = 9
-OUTPUTS = ("formatter_start", "receiving", "layer_start", "layer", "busy", "flush", "status",
-           "error", "cycles", "wait_cycles")  # fmt: skip
-PROGRAM = {"images": 2, "layers": 3, "block": 2, "bad_packet": 0}
-QUIET = {"run": 0, "abort": 0, "waiting": 0, "formatter_done": 0, "layer_done": 0}
+FLUSH, FETCH = 9, 5
+OUTPUTS = ("rewind", "fetch", "input_start", "input_images", "input_room", "row_start", "units",
+           "part", "final", "row_index", "busy", "flush", "status", "error", "blocks", "cycles",
+           "wait_cycles")  # fmt: skip
 
 
-def block(
-    input_cycles: int, layer_cycles: list[int], waits: set[int] | None = None
-) -> list[dict[str, int]]:
-    """Cycles of a whole block, from RUN to the last layer's end, as the units would answer."""
-    cycles = [{**QUIET, **PROGRAM, "run": 1}, QUIET, *[QUIET] * (input_cycles - 1)]
-    cycles.append({**QUIET, "formatter_done": 1})
-    for index, length in enumerate(layer_cycles):
-        fetch = [QUIET] if index else []
-        # A layer that has not begun still says that the one before is done.
-        cycles += [*fetch, {**QUIET, "layer_done": 1}, *[QUIET] * (length - 1)]
-        cycles.append({**QUIET, "layer_done": 1})
-    return [{**now, "waiting": int(at in (waits or ()))} for at, now in enumerate(cycles)]
+def row(first: int, count: int, **flags: int) -> dict[str, int]:
+    """The fields of a program row that control looks at."""
+    names = ("from_input", "frees_input", "ends")
+    return {"unit_first": first, "unit_last": count - 1} | {n: flags.get(n, 0) for n in names}
 
 
-def test_a_block_runs_in_order() -> None:
-    stimulus = [QUIET, *block(7, [5, 1, 4]), *[QUIET] * SURPLUS_CYCLES]
-    seen = trace(Control(flush_cycles=FLUSH), stimulus, *OUTPUTS)
+@dataclass
+class Program:
+    """Rows, and how many units of input lie in the banks at once."""
 
-    def when(name: str) -> list[int]:
-        return [cycle for cycle, out in enumerate(seen) if out[name]]
+    rows: list[dict[str, int]]
+    block: int
+    chunk: int
+    double: bool
 
-    assert when("formatter_start") == [2]
-    assert when("receiving") == list(range(2, 10))
-    assert when("layer_start") == [10, 17, 20]
-    assert when("busy") == list(range(2, 25))
-    assert when("flush") == []
-    for index, start in enumerate(when("layer_start")):
-        # The row memory answers a cycle after its address.
-        assert seen[start - 1]["layer"] == seen[start]["layer"] == index
-    status = [Status(out["status"]) for out in seen]
-    assert status[:2] == [Status(0)] * 2
-    assert status[2:25] == [Status.BUSY] * 23
-    assert status[25:] == [Status.DONE] * (len(stimulus) - 25)
-    assert seen[-1]["cycles"] == 23 and seen[-1]["wait_cycles"] == 0
+    def runs(self, units: int) -> list[tuple[int, int, int]]:
+        """Row, its units, and whether its read-outs end a block of so many units."""
+        found = []
+        for index, now in enumerate(self.rows):
+            count = min(now["unit_last"] + 1, units - now["unit_first"])
+            if count > 0:
+                ends = now["ends"] and now["unit_first"] + count == units
+                found.append((index, count, int(ends)))
+        return found
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_counters_split_a_block_into_work_and_waiting(seed: int) -> None:
+def program(block: int, chunk: int, double: bool, pixels: int = 1) -> Program:
+    """A front that runs part by part, two rows a part, and two rows for the whole block."""
+    units = -(-block // pixels)
+    rows = []
+    for first in range(0, units, chunk):
+        count = min(chunk, units - first)
+        rows.append(row(first, count, from_input=1))
+        rows.append(row(first, count, from_input=1, frees_input=1))
+    rows += [row(0, 2, ends=1), *([row(2, units - 2, ends=1)] if units > 2 else [])]
+    return Program(rows, block, chunk, double)
+
+
+@dataclass
+class Device:
+    """Everything around control: program store, formatter, rows that take their time."""
+
+    geometry: Any
+    program: Program
+    rng: np.random.Generator
+    slow_input: float = 0.5
+    stall: float = 0.2
+    fetched: int = -1
+    cycle: int = 0
+    left: int = 0  # cycles until the row is fetched
+    first_known: bool = False
+    receiving: list[int] = field(default_factory=list)  # parts' units to come
+    filling: int = 0  # cycles until the part is full
+    started: int = -1  # cycle before
+    running: int = 0
+    held: int = 0  # parts that are complete and not freed
+    starts: list[tuple[int, int, int, int]] = field(default_factory=list)
+    received: list[int] = field(default_factory=list)
+    work: int = 0  # cycles that count
+    waits: int = 0
+
+    def reset(self) -> None:
+        """What the flush does: the store keeps its program and row."""
+        self.receiving, self.filling, self.started, self.running, self.held = [], 0, -1, 0, 0
+        self.starts, self.received = [], []
+
+    def inputs(self, seen: dict[str, Any]) -> dict[str, Any]:
+        """Answers to what was seen in the cycle before."""
+        self.cycle += 1
+        now: dict[str, Any] = {"rows": len(self.program.rows), "block": self.program.block}
+        # The program store.
+        if seen["rewind"]:
+            self.fetched = -1
+        if seen["fetch"]:
+            self.fetched += 1
+            self.left = FETCH - 1
+        elif self.left:
+            self.left -= 1
+            self.first_known |= not self.left
+        at = min(max(self.fetched, 0), len(self.program.rows) - 1)
+        noise = {name: 1 for name in self.program.rows[0]}
+        now["row"] = self.program.rows[at] if not self.left else noise
+        # The formatter.
+        full = 0
+        if self.started == self.cycle - 1:
+            images = seen["input_images"]
+            self.received.append(images)
+            units = -(-images // self.geometry.pixels)
+            chunk = self.program.chunk
+            self.receiving = [min(chunk, units - first) for first in range(0, units, chunk)]
+        if seen["input_start"]:
+            assert not self.receiving and self.first_known
+            self.started = self.cycle
+        elif self.receiving and self.filling:
+            self.filling -= 1
+            if not self.filling:
+                self.receiving.pop(0)
+                self.held += 1
+                assert self.held <= 1 + self.program.double, "a part is overwritten"
+                full = 1
+        elif self.receiving and seen["input_room"] and self.rng.random() > self.slow_input:
+            self.filling = int(self.rng.integers(1, 12))
+        now["input_full"] = full
+        now["input_idle"] = int(not self.receiving and self.started < self.cycle)
+        now["input_ready"] = int(self.first_known)
+        now["input_double"] = int(self.program.double)
+        # The row.
+        if seen["row_start"]:
+            fields = self.program.rows[seen["row_index"]]
+            assert not fields["from_input"] or self.held, "the part is not complete"
+            index = seen["row_index"]
+            self.starts.append((index, seen["units"], seen["final"], seen["part"]))
+            self.running = int(self.rng.integers(1, 15))
+        elif self.running:
+            self.running -= 1
+            if not self.running and self.program.rows[seen["row_index"]]["frees_input"]:
+                self.held -= 1
+        now["row_done"] = int(not self.running)
+        now["waiting"] = int(self.running > 0 and self.rng.random() < self.stall)
+        return now
+
+
+QUIET = {"run": 0, "abort": 0, "images": 0xFFFF, "bad_packet": 0}
+
+
+def runs_of(
+    device: Device, blocks: list[int], *, limit: int = 4000
+) -> Generator[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
+    """Ask for blocks as soon as none waits; returns what was seen when all had ended."""
+    seen = yield {**QUIET, "rows": len(device.program.rows), "block": device.program.block}
+    asked = 0
+    history = [seen]
+    for _ in range(limit):
+        now = {**QUIET, **device.inputs(seen)}
+        status = Status(seen["status"])
+        if asked < len(blocks) and Status.QUEUED not in status and device.rng.random() < 0.4:
+            now |= {"run": 1, "images": blocks[asked]}
+            asked += 1
+            history.append((yield now))
+            seen = yield {**QUIET, **device.inputs(history[-1])}  # now it shows
+            history.append(seen)
+            continue
+        seen = yield now
+        history.append(seen)
+        if asked == len(blocks) and not seen["busy"]:
+            return history
+    raise AssertionError("the blocks do not end")
+
+
+CASES = {
+    "one part": (program(5, 5, False), "2x1x2x8"),
+    "one part, two of them": (program(5, 5, True), "2x1x2x8"),
+    "parts, one at a time": (program(5, 2, False), "2x1x2x8"),
+    "parts, two at a time": (program(6, 2, True), "2x1x2x8"),
+    "images side by side": (program(9, 2, True, pixels=2), "2x1x2x8,pixels=2"),
+}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("name", CASES)
+def test_blocks_run_row_by_row(name: str, seed: int) -> None:
+    """Whole blocks and smaller ones, queued: rows, units, parts, counters."""
+    case, shape = CASES[name]
+    geometry = geometry_of(shape)
     rng = np.random.default_rng([140, seed])
-    stimulus, totals = [], []
-    for _ in range(4):
-        lengths = rng.integers(1, 20, 3).tolist()
-        total = len(block(int(lengths[0]), lengths)) - 1
-        waits = set(rng.permutation(total)[: total // 3].tolist())
-        # The cycle of RUN itself belongs to no block.
-        spent = len(waits - {0})
-        totals.append((total - spent, spent))
-        stimulus += [*block(int(lengths[0]), lengths, waits), {**QUIET, "waiting": 1}]
-    seen = trace(Control(flush_cycles=FLUSH), stimulus, *OUTPUTS)
-    ends = [at for at, out in enumerate(seen) if out["status"] == Status.DONE and not out["busy"]]
-    counted = [(seen[at]["cycles"], seen[at]["wait_cycles"]) for at in ends]
-    assert counted[::2] == totals
-    assert counted[1::2] == totals[:3]  # RUN's own cycle shows the block before
+    device = Device(geometry, case, rng, slow_input=rng.choice([0.0, 0.9]), stall=0.2)
+    blocks = [case.block, 1, *rng.integers(1, case.block + 1, 4).tolist()]
+
+    histories: list[list[dict[str, Any]]] = []
+
+    def stimulus() -> Generator[dict[str, Any], dict[str, Any], None]:
+        histories.append((yield from runs_of(device, blocks)))
+        for _ in range(SURPLUS_CYCLES):
+            yield {**QUIET, "row_done": 1}
+
+    dut = Control(geometry, flush_cycles=FLUSH, fetch_cycles=FETCH)
+    seen = trace(dut, stimulus(), *OUTPUTS)
+    assert device.received == blocks
+    units = [-(-images // geometry.pixels) for images in blocks]
+    assert [start[:3] for start in device.starts] == [
+        run for count in units for run in case.runs(count)
+    ]
+    # Parts take turns from block to block.
+    part = 0
+    for index, _, _, used in device.starts:
+        fields = case.rows[index]
+        if fields["from_input"]:
+            assert used == part
+        part ^= fields["frees_input"] & case.double
+    # Of a row that runs: fetch, check, start, and until it is done; of one that is skipped less.
+    assert seen[-1]["status"] == Status.DONE
+    assert seen[-1]["blocks"] == len(blocks)
+    assert not any(out["busy"] or out["row_start"] or out["fetch"] for out in seen[-SURPLUS_CYCLES:])
+    fetches = [cycle for cycle, out in enumerate(seen) if out["fetch"]]
+    starts = {cycle for cycle, out in enumerate(seen) if out["row_start"]}
+    assert len(fetches) == len(blocks) * len(case.rows)
+    total = 0
+    for number, cycle in enumerate(fetches):
+        skipped = not any(cycle < s < [*fetches, len(seen)][number + 1] for s in starts)
+        if skipped:
+            total += FETCH + 2
+        else:
+            start = min(s for s in starts if s > cycle)
+            waited = start - (cycle + FETCH + 2)
+            assert waited >= 0
+            fields = case.rows[number % len(case.rows)]
+            assert not waited or fields["from_input"]
+            total += FETCH + 3
+            device.waits += waited
+    assert seen[-1]["cycles"] - total >= 0
+    assert seen[-1]["wait_cycles"] >= device.waits
+
+
+def test_counters_split_a_row_into_work_and_waiting() -> None:
+    """One row of ten cycles, of which three wait for room; the input came before."""
+    geometry = geometry_of("2x1x2x8")
+    case = Program([row(0, 1, ends=1)], 1, 1, False)
+    base = {**QUIET, "rows": 1, "block": 1, "row": case.rows[0], "input_idle": 1,
+            "input_ready": 1, "row_done": 0, "waiting": 0}  # fmt: skip
+    begin = {**base, "run": 1, "images": 1}
+    for waits in ((), (3, 4, 9), range(10)):
+        stimulus = [base, begin, *[base] * (FETCH + 4)]
+        stimulus += [{**base, "waiting": int(at in waits), "row_done": int(at == 9)}
+                     for at in range(10)]  # fmt: skip
+        stimulus += [{**base, "row_done": 1, "waiting": 1}] * 9
+        dut = Control(geometry, flush_cycles=FLUSH, fetch_cycles=FETCH)
+        seen = trace(dut, stimulus, *OUTPUTS)
+        assert [cycle for cycle, out in enumerate(seen) if out["row_start"]] == [FETCH + 5]
+        spent = len([at for at in waits if at < 9])  # the last cycle counts as work
+        assert seen[-1]["wait_cycles"] == spent
+        assert seen[-1]["cycles"] == FETCH + 3 + 10 - spent
 
 
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ({"layers": 0}, DeviceError.NO_PROGRAM),
+        ({"rows": 0}, DeviceError.NO_PROGRAM),
         ({"images": 0}, DeviceError.NO_PROGRAM),
-        ({"images": 3}, DeviceError.NO_PROGRAM),
+        ({"images": 6}, DeviceError.NO_PROGRAM),
         ({"block": 0}, DeviceError.NO_PROGRAM),
         ({"bad_packet": 1}, DeviceError.BAD_PACKET),
     ],
 )
 def test_a_run_that_cannot_be_is_refused(change: dict[str, int], error: DeviceError) -> None:
-    refused = {**QUIET, **PROGRAM, **change, "run": 1}
-    stimulus = [refused, *[QUIET] * SURPLUS_CYCLES, *block(3, [2, 2, 2]), *[QUIET] * 3]
-    seen = trace(Control(flush_cycles=FLUSH), stimulus, *OUTPUTS)
+    """Until a run that can be is asked for."""
+    geometry = geometry_of("2x1x2x8")
+    case = program(5, 5, False)
+    device = Device(geometry, case, np.random.default_rng(1))
+    idle = {"row": case.rows[0], "input_idle": 1}
+    refused = {**QUIET, **idle, "rows": 4, "block": 5, "images": 5, **change, "run": 1}
+
+    def stimulus() -> Generator[dict[str, Any], dict[str, Any], None]:
+        yield refused
+        for _ in range(SURPLUS_CYCLES):
+            yield {**refused, "run": 0}
+        yield from runs_of(device, [3])
+
+    seen = trace(Control(geometry, flush_cycles=FLUSH, fetch_cycles=FETCH), stimulus(), *OUTPUTS)
     for out in seen[1 : SURPLUS_CYCLES + 1]:
         assert (out["status"], out["error"], out["busy"]) == (Status.ERROR, error, 0)
-    assert not any(out["formatter_start"] for out in seen[: SURPLUS_CYCLES + 2])
+    assert not any(out["fetch"] or out["input_start"] for out in seen[: SURPLUS_CYCLES + 2])
     assert (seen[-1]["status"], seen[-1]["error"]) == (Status.DONE, DeviceError.NONE)
 
 
+def test_a_refused_run_leaves_the_block_before_alone() -> None:
+    """And the error ends with the next run that can be."""
+    geometry = geometry_of("2x1x2x8")
+    case = program(5, 2, True)
+    device = Device(geometry, case, np.random.default_rng(3))
+
+    def stimulus() -> Generator[dict[str, Any], dict[str, Any], None]:
+        running = runs_of(device, [5, 4])
+        seen = yield next(running)
+        asked = 0
+        while True:
+            try:
+                now = running.send(seen)
+            except StopIteration:
+                return
+            if not now["run"] and seen["status"] == Status.BUSY and asked < 3:
+                asked += 1
+                now = {**now, "run": 1, "images": (0, 6, 0xFFFF)[asked - 1]}
+            seen = yield now
+
+    seen = trace(Control(geometry, flush_cycles=FLUSH, fetch_cycles=FETCH), stimulus(), *OUTPUTS)
+    assert any(out["status"] == Status.BUSY | Status.ERROR for out in seen)
+    assert device.received == [5, 4]
+    assert seen[-1]["blocks"] == 2
+
+
+def test_a_run_beyond_the_queue_changes_nothing() -> None:
+    """RUN with other images in every cycle in which a block waits: the waiting one stays."""
+    geometry = geometry_of("2x1x2x8")
+    case = program(5, 2, True)
+    device = Device(geometry, case, np.random.default_rng(4))
+
+    def stimulus() -> Generator[dict[str, Any], dict[str, Any], None]:
+        running = runs_of(device, [5, 4, 3])
+        seen = yield next(running)
+        while True:
+            try:
+                now = running.send(seen)
+            except StopIteration:
+                return
+            if Status.QUEUED in Status(seen["status"]) and seen["row_index"] < 2:
+                now = {**now, "run": 1, "images": 1}
+            seen = yield now
+
+    seen = trace(Control(geometry, flush_cycles=FLUSH, fetch_cycles=FETCH), stimulus(), *OUTPUTS)
+    assert device.received[0] == 5
+    assert seen[-1]["blocks"] == len(device.received)
+
+
 def test_a_bad_packet_shows_at_once_and_its_end_too() -> None:
-    stimulus = [{**QUIET, "bad_packet": int(2 <= cycle < 5)} for cycle in range(9)]
-    seen = trace(Control(flush_cycles=FLUSH), stimulus, *OUTPUTS)
+    geometry = geometry_of("2x1x2x8")
+    base = {**QUIET, "input_idle": 1}
+    stimulus = [{**base, "bad_packet": int(2 <= cycle < 5)} for cycle in range(9)]
+    seen = trace(Control(geometry, flush_cycles=FLUSH, fetch_cycles=FETCH), stimulus, *OUTPUTS)
     bad = [out["error"] == DeviceError.BAD_PACKET for out in seen]
     assert bad == [2 <= cycle < 5 for cycle in range(9)]
     assert [out["status"] == Status.ERROR for out in seen] == bad
 
 
-def test_run_during_a_block_changes_nothing() -> None:
-    quiet = block(4, [3, 2, 5])
-    busy = [quiet[0], *({**now, "run": 1} for now in quiet[1:])]
-    plain, pressed = (
-        trace(Control(flush_cycles=FLUSH), [*stimulus, *[QUIET] * 9], *OUTPUTS)
-        for stimulus in (quiet, busy)
-    )
-    assert plain == pressed
+@pytest.mark.parametrize("start", range(4))
+def test_abort_in_every_cycle(start: int) -> None:
+    """Also in the one in which a block ends or is asked for: then all is as after a reset.
 
+    What was aborted counts nowhere, and a whole run afterwards is a first one.
+    """
+    geometry = geometry_of("2x1x2x8")
+    case = program(3, 2, True)
+    expected = case.runs(3) + case.runs(2)
 
-@pytest.mark.parametrize("late", [0, 1, 2, 5])
-def test_run_in_the_first_idle_cycle_fetches_the_first_row(late: int) -> None:
-    """A block that follows at once: the first layer's row is there when the input starts."""
-    one = block(4, [3, 2, 5])
-    stimulus = [*one, *[QUIET] * late, *one, *[QUIET] * 3]
-    seen = trace(Control(flush_cycles=FLUSH), stimulus, *OUTPUTS)
-    starts = [at for at, out in enumerate(seen) if out["formatter_start"]]
-    assert len(starts) == 2
-    assert [seen[at - 1]["layer"] for at in starts] == [0, 0]
-    assert seen[-1]["status"] == Status.DONE
+    def stimulus() -> Generator[dict[str, Any], dict[str, Any], None]:
+        for at in range(start, 110, 4):
+            device = Device(geometry, case, np.random.default_rng(5))
+            running = runs_of(device, [3, 2])
+            seen = yield next(running)
+            for _ in range(at):
+                try:
+                    seen = yield running.send(seen)
+                except StopIteration:
+                    break
+            counted = seen["cycles"], seen["wait_cycles"]
+            now = device.inputs(seen)
+            seen = yield {**QUIET, **now, "abort": 1}
+            ended = (seen["cycles"], seen["wait_cycles"]) != counted  # in the cycle before
+            device.reset()
+            quiet = {**QUIET, "rows": len(case.rows), "block": case.block, "row_done": 1,
+                     "input_idle": 1, "input_full": 0, "waiting": 0}  # fmt: skip
+            for step in range(FLUSH + 20):
+                # RUN is not taken while the pipelines empty; late words of units mean nothing.
+                late = {"row_done": step % 2, "input_full": int(step < FLUSH - 1)}
+                run = {"run": int(step < FLUSH), "images": 3}
+                seen = yield {**quiet, **(late if step < FLUSH else {}), **run}
+                assert not seen["fetch"] and not seen["row_start"] and not seen["input_start"]
+                assert seen["flush"] == seen["busy"] == int(step < FLUSH), f"{at}, step {step}"
+                status = Status.BUSY if step < FLUSH else Status(0)
+                assert (seen["status"], seen["blocks"]) == (status, 0), f"cut at {at}"
+                if not ended:
+                    assert (seen["cycles"], seen["wait_cycles"]) == counted, f"cut at {at}"
+            again = Device(geometry, case, np.random.default_rng(6))
+            yield from runs_of(again, [3, 2])
+            assert [found[:3] for found in again.starts] == expected, f"cut at {at}"
+            assert [found[3] for found in again.starts if case.rows[found[0]]["from_input"]][0] == 0
 
-
-def aborted(at: int) -> list[dict[str, int]]:
-    """A block with ABORT in cycle ``at``; what the units still say afterwards; another block."""
-    one = block(4, [3, 2, 5])
-    after = [
-        {**QUIET, "layer_done": cycle % 2, "formatter_done": 1, "run": int(cycle < FLUSH)}
-        for cycle in range(SURPLUS_CYCLES)
-    ]
-    quiet = [QUIET] * SURPLUS_CYCLES
-    return [*one[:at], {**one[at], "run": 0, "abort": 1}, *after, *one, *quiet]
-
-
-@pytest.mark.parametrize("at", range(len(block(4, [3, 2, 5]))))
-def test_abort_in_every_cycle(at: int) -> None:
-    """Also in the one in which the block ends: an aborted block is never done."""
-    seen = trace(Control(flush_cycles=FLUSH), aborted(at), *OUTPUTS)
-    after = seen[at + 1 : at + 1 + SURPLUS_CYCLES]
-    # RUN is not taken while the pipelines empty.
-    assert [out["flush"] for out in after] == [1] * FLUSH + [0] * (SURPLUS_CYCLES - FLUSH)
-    assert [out["busy"] for out in after] == [out["flush"] for out in after]
-    assert [out["status"] for out in after] == [
-        Status.BUSY if out["flush"] else Status(0) for out in after
-    ]
-    assert not any(out["formatter_start"] or out["layer_start"] for out in after)
-    again = seen[at + 1 + SURPLUS_CYCLES :]
-    assert [out["layer"] for out in again if out["layer_start"]] == [0, 1, 2]
-    assert again[-1]["status"] == Status.DONE
-    assert again[-1]["cycles"] == len(block(4, [3, 2, 5])) - 1
+    trace(Control(geometry, flush_cycles=FLUSH, fetch_cycles=FETCH), stimulus(), *OUTPUTS)
 
 
 def test_abort_clears_a_refusal() -> None:
-    refused = {**QUIET, **PROGRAM, "layers": 0, "run": 1}
+    geometry = geometry_of("2x1x2x8")
+    refused = {**QUIET, "rows": 0, "images": 1, "block": 1, "run": 1, "input_idle": 1}
     seen = trace(
-        Control(flush_cycles=FLUSH),
-        [refused, QUIET, {**QUIET, "abort": 1}, *[QUIET] * (FLUSH + 2)],
+        Control(geometry, flush_cycles=FLUSH, fetch_cycles=FETCH),
+        [refused, {**refused, "run": 0}, {**refused, "run": 0, "abort": 1},
+         *[{**refused, "run": 0, "abort": 0}] * (FLUSH + 2)],
         *OUTPUTS,
-    )
+    )  # fmt: skip
     assert seen[2]["status"] == Status.ERROR
     assert (seen[-1]["status"], seen[-1]["error"]) == (Status(0), DeviceError.NONE)

@@ -15,7 +15,7 @@ __all__ = ["ResultShifter", "result_layout"]
 
 result_layout = data.StructLayout({"data": signed(32), "last": 1})
 
-QUEUE_DEPTH = 16
+QUEUE_DEPTH = 64
 """Positions that are promised and not yet sent."""
 GROUP = 8
 """Values of which one register holds the chosen one."""

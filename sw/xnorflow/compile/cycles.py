@@ -11,20 +11,18 @@ from xnorflow.compile.rows import Row
 from xnorflow.core.geometry import PIXEL_BITS, Geometry
 from xnorflow.core.program import row_words
 
-__all__ = ["BLOCK_CYCLES", "LOSSES", "row_cycles", "row_losses", "skip_cycles"]
+__all__ = ["LOSSES", "row_cycles", "row_losses", "skip_cycles"]
 
 # The gateware's own constants; its tests compare them with the classes that they belong to.
 TURNAROUND_CYCLES = 4
 """Between two uses of one accumulator."""
 FETCH_CYCLES = 6
 FOOT_SUM_CYCLES = 3
-COLLECT_CYCLES = 6
+COLLECT_CYCLES = 4
 """From a position's codes to the last write of a result of one write."""
-BLOCK_CYCLES = 2
-"""Of a block, beside those of its rows."""
 START_CYCLES = 7
 """From a row's start to its first load's first beat."""
-CONTROL_CYCLES = 3
+CONTROL_CYCLES = 5
 """Of a row, beside reading its words and running it."""
 
 LOSSES = (
@@ -85,7 +83,7 @@ def _pass_beats(plan: LayerPlan, map_lines: int, units: int, *, final: bool) -> 
 @lru_cache(maxsize=1024)
 def skip_cycles(geometry: Geometry) -> int:
     """Cycles of a row that has no unit in the block."""
-    return row_words(geometry) + CONTROL_CYCLES + 1
+    return row_words(geometry) + CONTROL_CYCLES - 1
 
 
 def _start_cycles(geometry: Geometry) -> int:
@@ -130,10 +128,11 @@ def _read_cycles(plan: LayerPlan, map_lines: int, units: int) -> int:
         words = channels * geometry.pixels
         wait = max(0, TURNAROUND_CYCLES - 1 - idle, left - tile)
         cycles = wait + (positions - 1) * words + 1
+        spare = 0  # until the next load may begin
         if index + 1 < plan.tiles:
-            cycles = max(cycles, spacing_cycles(geometry, False) - last_pass)
-        total += cycles
-        left = words - 1
+            spare = max(0, spacing_cycles(geometry, False) - last_pass - cycles)
+        total += cycles + spare
+        left = words - 1 - spare
     return total
 
 

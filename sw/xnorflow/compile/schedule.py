@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from xnorflow.compile.cycles import BLOCK_CYCLES, row_cycles
+from xnorflow.compile.cycles import row_cycles
 from xnorflow.compile.errors import CompileError
 from xnorflow.compile.layout import MapLayout
 from xnorflow.compile.plan import LayerPlan
@@ -45,7 +45,7 @@ class Schedule:
 
     def cycles(self, units: int) -> int:
         """Exact cycles of a block of ``units`` units whose images never keep it waiting."""
-        return BLOCK_CYCLES + sum(row_cycles(row, row.units(units)) for row in self.rows)
+        return sum(row_cycles(row, row.units(units)) for row in self.rows)
 
 
 @dataclass(frozen=True)
