@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.gateware.maps import MapModel
 
-from xnorflow.compile.cycles import BLOCK_CYCLES, LOSSES
+from xnorflow.compile.cycles import LOSSES
 from xnorflow.compile.layout import MapLayout
 from xnorflow.compile.program import CompileError, compile_network
 from xnorflow.core.builder import NetworkBuilder
@@ -123,7 +123,7 @@ def test_reports_add_up(geometry):
     assert (first.name, second.name) == ("first", "second")
     assert first.tiles == -(-12 // program.geometry.columns)
     total = program.block_cycles(program.block)
-    assert first.cycles + second.cycles == total - BLOCK_CYCLES
+    assert first.cycles + second.cycles == total
     for report, spec in zip(program.layers, program.network.layers, strict=True):
         assert 0 < report.utilisation < 1
         assert set(report.lost) == set(LOSSES)

@@ -10,33 +10,49 @@ from xnorflow.compile import cycles, plan
 from xnorflow.gateware.accelerator import Accelerator
 from xnorflow.gateware.array import SystolicArray
 from xnorflow.gateware.banks import Fetch
-from xnorflow.gateware.foot import Foot
+from xnorflow.gateware.collector import Collector
+from xnorflow.gateware.element import ElementRow
+from xnorflow.gateware.fabric import Fabric
+from xnorflow.gateware.foot import Feet
 from xnorflow.gateware.issuer import Issuer
 from xnorflow.gateware.pool import Pool
+from xnorflow.gateware.store import ProgramStore
 from xnorflow.gateware.threshold import ThresholdUnit
 
-ALL = [*SHAPES, "2x1x5x64", "8x2x24x8", "2x2x128x32"]
+ALL = [*SHAPES, "2x1x5x64", "8x2x24x8", "2x2x128x32", "3x3x32x64,weight_bus=144,pixels=2"]
 
 
 def test_cycles_of_single_components() -> None:
     assert Fetch.latency_cycles == cycles.FETCH_CYCLES
-    assert cycles.FOOT_SUM_CYCLES == Foot.SUM_CYCLES
-    assert Pool.latency_cycles == cycles.POOL_CYCLES
-    assert plan.TURNAROUND_CYCLES == Foot.TURNAROUND_CYCLES
+    assert Feet.SUM_CYCLES == cycles.FOOT_SUM_CYCLES
+    assert Feet.TURNAROUND_CYCLES == cycles.TURNAROUND_CYCLES
+    assert Pool.line_cycles == plan.POOL_TURNAROUND_CYCLES
+    # The deskew's register, the pool's way, the packer's, and the banks' own.
+    assert cycles.COLLECT_CYCLES >= Collector.latency_cycles
 
 
 @pytest.mark.parametrize("max_lanes", [1, 2, 3])
 @pytest.mark.parametrize("shape", ALL)
 def test_cycles_of_a_geometry(shape: str, max_lanes: int) -> None:
     geometry = geometry_of(shape, max_lanes=max_lanes)
-    array = Fetch.latency_cycles + SystolicArray.cycles(geometry) + geometry.hops - 1
-    assert cycles.pipeline_cycles(geometry) == array
-    assert Foot.cycles(geometry) == cycles.FOOT_SUM_CYCLES + ThresholdUnit.cycles(geometry)
-    assert ThresholdUnit.cycles(geometry) == 2 * max_lanes
-    assert Issuer.gap_cycles(geometry) == (geometry.streams - 1) * geometry.taps
-    # The flush outlasts a beat's whole way: registers before the fetch, array, foot, pool, writes.
-    phases = -(-max_lanes // geometry.streams)
-    way = 2 + array + Foot.cycles(geometry) + Pool.latency_cycles
+    assert SystolicArray.cycles(geometry) == cycles.array_cycles(geometry)
+    assert ElementRow.popcount_cycles(geometry) == cycles.array_cycles(geometry) - geometry.rows
+    assert Fabric.foot_cycles(geometry) == cycles.sum_cycles(geometry)
+    assert Feet.cycles(geometry) == cycles.FOOT_SUM_CYCLES + max_lanes
+    assert ThresholdUnit.cycles(geometry) == max_lanes
+    assert Issuer.record_offset(geometry) == cycles.record_offset(geometry)
+    for records in (False, True):
+        load = Issuer.load_cycles(geometry, records=records)
+        assert load == cycles.load_cycles(geometry, records)
+        spacing = Issuer.spacing_cycles(geometry, records=records)
+        assert spacing == cycles.spacing_cycles(geometry, records)
+        assert spacing >= load
+    # Control reads a row, checks it, starts it.
+    skipped = ProgramStore.fetch_cycles(geometry) + 2
+    assert cycles.skip_cycles(geometry) == skipped
+    # The flush outlasts a beat's whole way: issuer, fabric, collector.
+    lanes = -(-max_lanes // geometry.streams)
     words = -(-(geometry.columns + geometry.word_width - geometry.granule) // geometry.word_width)
-    way += 2 + words * phases
+    way = Issuer.latency_cycles + Fabric.foot_cycles(geometry) + geometry.hops - 1
+    way += Feet.cycles(geometry) + cycles.COLLECT_CYCLES + words * lanes
     assert Accelerator.flush_cycles(geometry) >= way

@@ -13,10 +13,16 @@ from xnorflow.core.registers import INTERFACE_VERSION, MAGIC, REGISTERS, Command
 from xnorflow.gateware.registers import RegisterBlock
 
 BUILD_HASH = 0xDEADBEEF
-INPUTS = {"status": 0x80000001, "error": 2, "cycles": 0xFFFFFFFF, "wait_cycles": 12345}
+INPUTS = {
+    "status": 0x80000001,
+    "error": 2,
+    "blocks": 0x10203040,
+    "cycles": 0xFFFFFFFF,
+    "wait_cycles": 12345,
+}
 OPTIONS = (
-    "activation_depth=100,weight_depth=200,accumulator_depth=300,threshold_depth=40,layer_depth=5,"
-    "scale_depth=60,pool_depth=7,max_lanes=2,accumulator_width=20,scale_width=10"
+    "activation_depth=100,weight_depth=200,accumulator_depth=300,layer_depth=5,pixels=2,"
+    "weight_bus=77,scale_depth=60,pool_depth=7,max_lanes=2,accumulator_width=20,scale_width=10"
 )
 
 
@@ -40,7 +46,7 @@ def test_every_register_reads_as_the_table_says(shape: str) -> None:
         "activation_depth": 100,
         "weight_depth": 200,
         "accumulator_depth": 300,
-        "threshold_depth": 40,
+        "pixels_and_bus": 77 << 16 | 2,
         "layer_depth": 5,
         "scale_depth": 60,
         "pool_depth": 7,

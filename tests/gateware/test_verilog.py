@@ -16,7 +16,7 @@ from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.threshold import ThresholdUnit
 from xnorflow.gateware.verilog import Design, convert, emit
 
-GEOMETRY = "2x1x2x8,activation_depth=16,weight_depth=16,accumulator_depth=4,threshold_depth=2"
+GEOMETRY = "2x1x2x8,activation_depth=16,weight_depth=16,accumulator_depth=4,layer_depth=2"
 MARK = f"32'd{0x9E3779B1}"
 """Stands for the hash while the text is hashed."""
 
@@ -81,21 +81,23 @@ def test_modules(design: Design) -> None:
     names = {name.replace("\\", "") for name in modules}
     geometry = design.geometry
     assert "xnorflow" in names
+    hops, columns, rows = range(geometry.hops), range(geometry.columns), range(geometry.rows)
     units = (
         "control", "registers", "loader", "store", "formatter", "sequencer", "segments", "issuer",
         "banks", "fabric", "collector", "shifter", "fabric.fetch", "fabric.skew",
         "fabric.array", "fabric.realcount", "fabric.deskew",
-        *(f"fabric.foot_{column}.threshold" for column in range(geometry.columns)),
-        *(f"fabric.array.column_{column}" for column in range(geometry.columns)),
-        *(f"fabric.array.column_0.element_{row}" for row in range(geometry.rows)),
+        *(f"fabric.feet_{hop}" for hop in hops),
+        *(f"fabric.feet_{hop}.threshold_0" for hop in hops),
+        *(f"fabric.array.bank_{column}" for column in columns),
+        *(f"fabric.array.row_{hop}_{row}" for hop in hops for row in rows),
     )  # fmt: skip
     missing = [unit for unit in units if f"xnorflow.{unit}" not in names]
     assert not missing
 
 
 def test_a_component_alone() -> None:
-    text = convert(ThresholdUnit(Geometry.parse(GEOMETRY), index=1), "threshold_unit")
+    text = convert(ThresholdUnit(Geometry.parse(GEOMETRY)), "threshold_unit")
     assert len(re.findall(r"^module ", text, re.MULTILINE)) >= 1
     assert re.search(r"^module threshold_unit\(", text, re.MULTILINE)
-    for port in ("input clk", "input rst", "input valid", "output o_valid"):
+    for port in ("input clk", "input rst", "input record_valid"):
         assert re.search(rf"^\s*{port};", text, re.MULTILINE), port

@@ -73,7 +73,8 @@ def place_and_route(
     arguments = [
         f"--{device}", "--speed", str(speed), "--package", "CABGA381", "--json", "netlist.json",
         "--lpf", "pins.lpf", "--lpf-allow-unconstrained",
-        "--freq", f"{target_mhz:g}", "--timing-allow-fail", "--seed", str(seed), "--report", "report.json", *options,
+        "--freq", f"{target_mhz:g}", "--timing-allow-fail", "--seed", str(seed),
+        "--report", "report.json", *options,
     ]  # fmt: skip
     (folder / "pins.lpf").write_text(_PINS)
     run_tool(NEXTPNR_ECP5, arguments, folder, "nextpnr.log")

@@ -88,7 +88,7 @@ def skip_cycles(geometry: Geometry) -> int:
 
 def _start_cycles(geometry: Geometry) -> int:
     """Cycles of a row before its first load's first beat, and after its last write."""
-    return skip_cycles(geometry) - 1 + START_CYCLES
+    return row_words(geometry) + CONTROL_CYCLES + START_CYCLES
 
 
 def _streaming(plan: LayerPlan, map_lines: int, units: int) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from xnorflow.compile.cycles import BLOCK_CYCLES, LOSSES
+from xnorflow.compile.cycles import LOSSES
 from xnorflow.compile.plan import LayerPlan
 from xnorflow.compile.program import LayerReport, layer_reports
 from xnorflow.compile.schedule import Schedule
@@ -169,11 +169,10 @@ def _total(layers: Iterable[Layer], images: int) -> Layer:
     """The block: its layers, and the cycles that belong to none."""
     parts = tuple(layers)
     lost = {reason: sum(part.lost[reason] for part in parts) for reason in LOSSES}
-    lost["control"] += BLOCK_CYCLES
     return Layer(
         name="network",
         images=images,
-        cycles=BLOCK_CYCLES + sum(part.cycles for part in parts),
+        cycles=sum(part.cycles for part in parts),
         useful_cycles=sum(part.useful_cycles for part in parts),
         lost=lost,
         weight_bits=sum(part.weight_bits for part in parts),
