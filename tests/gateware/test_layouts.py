@@ -9,13 +9,13 @@ from amaranth.lib import data
 from tests.gateware.helpers import SHAPES
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.core.program import Target, item_bits, pack_row, row_fields
+from xnorflow.core.program import Target, item_bits, pack_row, row_fields, row_words
 from xnorflow.gateware import layouts
 
 LARGEST = (
     "8x8x128x64,activation_depth=1048576,weight_depth=1048576,accumulator_depth=65536,"
-    "threshold_depth=4096,layer_depth=256,scale_depth=4096,pool_depth=1024,"
-    "accumulator_width=32,scale_width=18"
+    "layer_depth=256,scale_depth=4096,pool_depth=1024,accumulator_width=32,scale_width=18,"
+    "pixels=4,weight_bus=512"
 )
 
 
@@ -33,7 +33,7 @@ def test_a_packed_row_reads_back_field_by_field(shape: str) -> None:
         values = {f.name: int(rng.integers(1 << f.width)) for f in row_fields(geometry)}
         row = layout.from_bits(pack_row(geometry, values))
         assert {name: int(row[name]) for name in values} == values
-    assert layout.size == item_bits(geometry, Target.LAYER)
+    assert layout.size <= row_words(geometry) * item_bits(geometry, Target.LAYER)
 
 
 @pytest.mark.parametrize("shape", ["2x1x2x8", LARGEST])
@@ -43,26 +43,33 @@ def test_fields_hold_their_largest_values(shape: str) -> None:
     segment = widths(layouts.segment_layout(geometry))
     token = widths(layouts.token_layout(geometry))
     load = widths(layouts.load_layout(geometry))
-    thresholds = geometry.threshold_depth << geometry.max_lanes
     largest = {
         "bus.column": (bus["column"], geometry.columns - 1),
         "bus.target": (bus["target"], max(Target)),
         "bus.address": (
             bus["address"],
-            max(geometry.weight_depth, thresholds, geometry.scale_depth) - 1,
+            max(
+                geometry.weight_depth,
+                geometry.scale_depth,
+                geometry.layer_depth * row_words(geometry),
+            )
+            - 1,
         ),
-        "segment.address": (segment["address"], geometry.accumulator_depth),
+        "segment.address": (segment["address"], geometry.accumulator_depth - 1),
+        "segment.count": (segment["count"], geometry.accumulator_depth - 1),
         "segment.channels": (segment["channels"], geometry.columns),
         "segment.weights": (segment["weights"], geometry.weight_depth - 1),
-        "segment.tile": (segment["tile"], geometry.threshold_depth - 1),
+        "segment.record": (segment["record"], geometry.weight_depth - 1),
         "load.address": (load["address"], geometry.weight_depth - 1),
         "token.address": (token["address"], geometry.accumulator_depth - 1),
-        "token.tile": (token["tile"], geometry.threshold_depth - 1),
+        "token.record_address": (token["record_address"], geometry.weight_depth - 1),
     }
     for name, (bits, value) in largest.items():
         assert value < 1 << bits, name
-    for target in (Target.SCALE, Target.WEIGHT, Target.THRESHOLD):
+    for target in Target:
         assert item_bits(geometry, target) <= bus["data"], target
     assert token["scale"] == segment["scale"] == geometry.scale_width
-    assert widths(layouts.write_layout(geometry))["data"] == geometry.word_width
+    assert widths(layouts.write_layout(geometry))["data"] == (
+        geometry.word_width * geometry.pixels
+    )
     assert widths(layouts.code_layout(geometry))["code"] == geometry.max_lanes

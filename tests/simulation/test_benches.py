@@ -13,7 +13,6 @@ from xnorflow.gateware.verilog import TOP, convert, emit
 from xnorflow.simulation.benches.networks import (
     GEOMETRY,
     GEOMETRY_VARIABLE,
-    INDEX,
     SEED_VARIABLE,
 )
 from xnorflow.simulation.benches.runner import BenchError, run_bench
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.skipif(
     reason="cocotb needs Python's shared library; on Debian: apt install libpython3-dev",
 )
 BENCHES = "xnorflow.simulation.benches"
-SMALL = "activation_depth=64,weight_depth=16,accumulator_depth=256,threshold_depth=4"
+SMALL = "activation_depth=64,weight_depth=64,accumulator_depth=256"
 
 
 def run(verilog: str, top: str, bench: str, geometry: Geometry, seed: int, **options: str) -> int:
@@ -49,20 +48,21 @@ def test_systolic_array(shape: str) -> None:
 def test_threshold_unit(max_lanes: int, width: int) -> None:
     options = f"max_lanes={max_lanes},accumulator_width={width}"
     geometry = Geometry.parse(f"2x1x3x8,{SMALL},{options}")
-    verilog = convert(ThresholdUnit(geometry, index=INDEX), "threshold_unit")
+    verilog = convert(ThresholdUnit(geometry), "threshold_unit")
     assert run(verilog, "threshold_unit", "bench_threshold", geometry, seed=4) == 1
 
 
 def test_a_bench_fails_where_the_design_is_wrong() -> None:
-    """A unit that listens to another column's thresholds: the log says what was expected."""
-    geometry = Geometry.parse(f"2x1x3x8,{SMALL}")
-    verilog = convert(ThresholdUnit(geometry, index=INDEX + 1), "threshold_unit")
+    """A unit that takes larger records than it is given: the log says what was expected."""
+    geometry = Geometry.parse(f"2x1x3x8,{SMALL},max_lanes=2")
+    other = Geometry.parse(f"2x1x3x8,{SMALL},max_lanes=2,accumulator_width=23")
+    verilog = convert(ThresholdUnit(other), "threshold_unit")
     with pytest.raises(BenchError, match=r"(?s)bench_threshold: 1 of 1 tests failed.*assert"):
         run(verilog, "threshold_unit", "bench_threshold", geometry, seed=4)
 
 
 def test_no_test_at_all_is_a_failure() -> None:
     geometry = Geometry.parse(f"2x1x3x8,{SMALL}")
-    verilog = convert(ThresholdUnit(geometry, index=INDEX), "threshold_unit")
+    verilog = convert(ThresholdUnit(geometry), "threshold_unit")
     with pytest.raises(BenchError):
         run(verilog, "threshold_unit", "bench_threshold", geometry, seed=4, case="nothing")

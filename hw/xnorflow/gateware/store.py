@@ -80,13 +80,13 @@ class ProgramStore(wiring.Component):
             read.en.eq(1),
             read.addr.eq(address),
         ]
-        m.d.sync += [arrives.eq(left != 0), first_arrives.eq(first)]
+        m.d.sync += [arrives.eq((left != 0) & ~self.rewind), first_arrives.eq(first)]
         with m.If(left != 0):
             m.d.sync += [left.eq(left - 1), address.eq(address + 1)]
         with m.If(self.fetch):
             m.d.sync += [left.eq(words), first.eq(address == 0)]
-        with m.If(self.rewind):
-            m.d.sync += address.eq(0)
+        with m.If(self.rewind):  # also in the middle of a row
+            m.d.sync += [address.eq(0), left.eq(0)]
         size = self.row.shape().size
         shifted = Signal(words * ROW_WORD_BITS)
         held = Signal(words * ROW_WORD_BITS)

@@ -96,7 +96,6 @@ def row_fields(geometry: Geometry) -> tuple[RowField, ...]:
     column = (geometry.taps - 1).bit_length()
     weight = (geometry.weight_depth - 1).bit_length()
     scale = (geometry.scale_depth - 1).bit_length()
-    position = (geometry.accumulator_depth - 1).bit_length()
     size = SIZE_BITS
     return tuple(
         RowField(*field)
@@ -146,7 +145,6 @@ def row_fields(geometry: Geometry) -> tuple[RowField, ...]:
             ("pace", 4, "cycles from result to result - 1, for the writer's sake"),
             ("shortest", 2, "fewest beats of a line of one lane - 1"),
             ("keep", 1, "accumulators are kept from pass to pass, not only from lane to lane"),
-            ("reads_last", position, "raw: accumulators of a unit - 1"),
             ("ends", 1, "raw: the last lines of its units"),
             ("weight_base", weight, "first word in the weight banks"),
             ("record_base", weight, "first word of the thresholds in the weight banks"),

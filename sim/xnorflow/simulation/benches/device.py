@@ -24,10 +24,14 @@ class _Taps:
     """Records every write into the activation banks while ``on``."""
 
     def __init__(self, dut: Any, geometry: Geometry) -> None:
-        self._layer = dut.tap_layer
+        self._row = dut.tap_row
         self._banks = [
-            [getattr(dut, f"tap_{bank}__{name}") for name in ("enable", "address", "data")]
-            for bank in range(geometry.streams)
+            (
+                getattr(dut, f"tap_{bank}__enable"),
+                getattr(dut, f"tap_{bank}__address"),
+                [getattr(dut, f"tap_{bank}__data_{pixel}") for pixel in range(geometry.pixels)],
+            )
+            for bank in range(geometry.banks)
         ]
         self.on = False
         self.rows: list[tuple[int, ...]] = []
@@ -38,11 +42,14 @@ class _Taps:
     def observe(self) -> None:
         if not self.on:
             return
-        for bank, (enable, address, data) in enumerate(self._banks):
-            if int(enable.value):
+        for bank, (enable, address, words) in enumerate(self._banks):
+            if not int(enable.value):
+                continue
+            for pixel, data in enumerate(words):
                 row = {
-                    "layer": int(self._layer.value),
+                    "row": int(self._row.value),
                     "bank": bank,
+                    "pixel": pixel,
                     "enable": int(enable.value),
                     "address": int(address.value),
                     "data": int(data.value),
@@ -98,6 +105,14 @@ class Device(Clocked):
         """The status bits."""
         return Status(await self.read("status"))
 
+    async def begin(self, count: int) -> None:
+        """Ask for a block of ``count`` images, as soon as none waits."""
+        for _ in range(PATIENCE_CYCLES // 2):
+            if Status.QUEUED not in await self.status():
+                break
+        await self.write("images", count)
+        await self.command(Command.RUN)
+
     async def idle(self) -> Status:
         """Wait until the device is not busy."""
         for _ in range(PATIENCE_CYCLES // 2):  # a read takes two
@@ -142,7 +157,6 @@ class Device(Clocked):
 
     async def run(self, images: npt.NDArray[np.uint8]) -> Status:
         """Run one block to its end."""
-        await self.write("images", len(images))
-        await self.command(Command.RUN)
+        await self.begin(len(images))
         self.pixels.send(images.ravel().tolist())
         return await self.idle()

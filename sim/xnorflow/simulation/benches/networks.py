@@ -12,7 +12,6 @@ from xnorflow.core.geometry import Geometry
 __all__ = [
     "GEOMETRY",
     "GEOMETRY_VARIABLE",
-    "INDEX",
     "SEED_VARIABLE",
     "grouped_network",
     "small_network",
@@ -22,12 +21,9 @@ SEED_VARIABLE = "XNORFLOW_BENCH_SEED"
 GEOMETRY_VARIABLE = "XNORFLOW_BENCH_GEOMETRY"
 """Environment variables that tell a bench its seed and the geometry of its design."""
 
-INDEX = 1
-"""Column of the threshold unit that is tried alone."""
-
 GEOMETRY = Geometry.parse(
-    "2x2x4x8,activation_depth=256,weight_depth=128,accumulator_depth=40,threshold_depth=16,"
-    "layer_depth=4,scale_depth=16,pool_depth=8"
+    "2x2x4x8,activation_depth=256,weight_depth=256,accumulator_depth=40,layer_depth=16,"
+    "scale_depth=16,pool_depth=8"
 )
 
 
