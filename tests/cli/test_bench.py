@@ -22,7 +22,7 @@ def test_json(cli: Cli) -> None:
 
 
 def test_table(cli: Cli) -> None:
-    status, out, _ = cli(*ARRAY, "--no-peers", "--family", "xc7")
+    status, out, _ = cli(*ARRAY, "--no-peers")
     assert status == 0
     assert "2x1x4x8" in out
     assert "LUT/op" in out

@@ -27,8 +27,7 @@ def test_cycles_of_single_components() -> None:
     assert Feet.SUM_CYCLES == cycles.FOOT_SUM_CYCLES
     assert Feet.TURNAROUND_CYCLES == cycles.TURNAROUND_CYCLES
     assert Pool.line_cycles == plan.POOL_TURNAROUND_CYCLES
-    # The deskew's register, the pool's way, the packer's, and the banks' own.
-    assert cycles.COLLECT_CYCLES >= Collector.latency_cycles
+    assert Collector.latency_cycles <= cycles.COLLECT_CYCLES
 
 
 @pytest.mark.parametrize("max_lanes", [1, 2, 3])

@@ -76,9 +76,7 @@ def random_segment(geometry: Geometry, rng: np.random.Generator) -> dict[str, An
     }
 
 
-def beats(
-    geometry: Geometry, row: dict[str, int], now: dict[str, Any]
-) -> list[dict[str, Any]]:
+def beats(geometry: Geometry, row: dict[str, int], now: dict[str, Any]) -> list[dict[str, Any]]:
     """Beat of each position of a line, by the position's number alone."""
     taps, found = geometry.taps, []
     for number in range(now["count"] + 1):

@@ -69,7 +69,5 @@ def test_fields_hold_their_largest_values(shape: str) -> None:
     for target in Target:
         assert item_bits(geometry, target) <= bus["data"], target
     assert token["scale"] == segment["scale"] == geometry.scale_width
-    assert widths(layouts.write_layout(geometry))["data"] == (
-        geometry.word_width * geometry.pixels
-    )
+    assert widths(layouts.write_layout(geometry))["data"] == (geometry.word_width * geometry.pixels)
     assert widths(layouts.code_layout(geometry))["code"] == geometry.max_lanes

@@ -14,7 +14,8 @@ last, 5 never becomes done, 6 no fault, but it accepts pixels only now and then.
 
 A run that is asked for while a block runs waits for its end. The mock watches the host: a stream
 that takes back a word, or changes it while it waits, gives error 77; a run asked for while one
-waits gives error 78. Registers that describe the device can be written, so that one model plays every wrong device.
+waits gives error 78. Registers that describe the device can be written, so that one model plays
+every wrong device.
 """
 
 from __future__ import annotations

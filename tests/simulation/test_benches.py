@@ -53,11 +53,11 @@ def test_threshold_unit(max_lanes: int, width: int) -> None:
 
 
 def test_a_bench_fails_where_the_design_is_wrong() -> None:
-    """A unit that takes larger records than it is given: the log says what was expected."""
+    """A unit that takes other records than it is given."""
     geometry = Geometry.parse(f"2x1x3x8,{SMALL},max_lanes=2")
     other = Geometry.parse(f"2x1x3x8,{SMALL},max_lanes=2,accumulator_width=23")
     verilog = convert(ThresholdUnit(other), "threshold_unit")
-    with pytest.raises(BenchError, match=r"(?s)bench_threshold: 1 of 1 tests failed.*assert"):
+    with pytest.raises(BenchError, match=r"bench_threshold: 1 of 1 tests failed"):
         run(verilog, "threshold_unit", "bench_threshold", geometry, seed=4)
 
 

@@ -33,7 +33,17 @@ def test_counts_of_an_accumulator(tmp_path: Path) -> None:
     assert found.memory_blocks == found.dsp == 0
     netlist = json.loads((tmp_path / "netlist.json").read_text())
     assert list(netlist["modules"]) == ["top"]
-    assert synthesise(COUNTER, "top", "xc7", tmp_path, language="verilog").ff == 8
+
+
+@pytest.mark.slow  # Yosys reads every cell of the 7-series
+def test_counts_for_xc7(tmp_path: Path) -> None:
+    found = synthesise(COUNTER, "top", "xc7", tmp_path, language="verilog")
+    assert found.ff == 8
+    assert 8 <= found.lut <= 8 + 4
+    geometry = Geometry.parse("3x3x4x64")
+    text = describe(ElementRow(geometry, row=3), "xc7")
+    found = synthesise(text, "top", "xc7", tmp_path, language="rtlil")
+    assert found.lut / (2 * geometry.word_width * geometry.columns_per_hop) < 0.80
 
 
 def test_a_row_of_elements_is_the_cells_that_it_names(tmp_path: Path) -> None:
@@ -110,7 +120,7 @@ def test_routed_array(tmp_path: Path) -> None:
     assert (tmp_path / "nextpnr.log").exists()
 
 
-@pytest.mark.parametrize("family", ["ecp5", "xc7"])
+@pytest.mark.parametrize("family", ["ecp5", pytest.param("xc7", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("peer", PEERS)
 def test_peers(peer: str, family: str) -> None:
     if "da4ml" in peer:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xnorflow.cli.console import output, print_json
-from xnorflow.cli.options import ArtifactArgument, GeometryOption, JsonOption
+from xnorflow.cli.options import ArtifactArgument, GeometryOption, JsonOption, LanesOption
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,6 +34,7 @@ def compile_artifact(
             "the array computes side by side."
         ),
     ] = "throughput",
+    lanes: LanesOption = None,
     report: Annotated[
         bool, typer.Option("--report", help="Where the cycles go, reason by reason.")
     ] = False,
@@ -62,7 +63,7 @@ def compile_artifact(
 
         check_picture(plot)
     shape = Geometry.parse(geometry)
-    network = open_artifact(artifact)
+    network = open_artifact(artifact, lanes)
     program = compile_network(
         network, shape, max_block=shape.pixels if mode == "latency" else MAX_BLOCK
     )

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xnorflow.core.artifact import Artifact
+from xnorflow.core.lanes import with_lanes
 
 __all__ = ["ImageSet", "find_artifact", "load_images", "open_artifact", "untrained"]
 
@@ -60,14 +61,23 @@ def find_artifact(name: str) -> Path | None:
     return None
 
 
-def open_artifact(name: str) -> Artifact:
+def open_artifact(name: str, lanes: int | None = None) -> Artifact:
     """The artifact that a command means by ``name``: a file's, a shipped or an untrained one.
+
+    With ``lanes`` it runs with at most that many (:func:`xnorflow.core.lanes.with_lanes`).
 
     Raises
     ------
     FileNotFoundError, ArtifactError
         If there is nothing of that name, or the file is unusable.
+    ValueError
+        If the network has fewer than ``lanes``.
     """
+    found = _open(name)
+    return found if lanes is None else with_lanes(found, lanes)
+
+
+def _open(name: str) -> Artifact:
     path = find_artifact(name)
     if path is not None:
         return Artifact.load(path)

@@ -14,7 +14,16 @@ from typing import Annotated
 
 import typer
 
-from xnorflow.cli import artifacts, bench, compiling, hardware, running, simulating, training
+from xnorflow.cli import (
+    artifacts,
+    bench,
+    compiling,
+    explore,
+    hardware,
+    running,
+    simulating,
+    training,
+)
 from xnorflow.cli.console import print_error
 
 __all__ = ["app", "main"]
@@ -58,6 +67,7 @@ app.command("info")(artifacts.info)
 app.command("train")(training.train)
 app.command("export")(training.export)
 app.command("compile")(compiling.compile_artifact)
+app.command("explore")(explore.explore)
 app.command("verilog")(hardware.verilog)
 app.add_typer(bench.app, name="bench")
 

@@ -16,6 +16,7 @@ __all__ = [
     "ImagesOption",
     "JobsOption",
     "JsonOption",
+    "LanesOption",
 ]
 
 ArtifactArgument = Annotated[
@@ -53,5 +54,12 @@ DataOption = Annotated[
     Path | None,
     typer.Option(
         help="Folder of the data set's standard files; the default is what ships or downloads."
+    ),
+]
+LanesOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Most lanes of an activation: fewer than the network has are quicker and less exact.",
+        show_default=False,
     ),
 ]

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from xnorflow.compile.explore import Candidate
     from xnorflow.compile.report import CycleReport, Layer
 
-__all__ = ["PICTURES", "check_picture", "plot_report", "save_picture"]
+__all__ = ["PICTURES", "check_picture", "plot_candidates", "plot_report", "save_picture"]
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -122,3 +123,22 @@ def _label(axes: Axes, layer: Layer, points: Sequence[Any], place: int) -> None:
         textcoords="offset points",
         fontsize=8,
     )
+
+
+def plot_candidates(found: Sequence[Candidate], title: str) -> Figure:
+    """Images a second of geometries over their LUTs."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    for each in found:
+        shape = str(each.geometry).split(",", maxsplit=1)[0]
+        label = f"{shape}{' x' + str(each.geometry.pixels) if each.geometry.pixels > 1 else ''}"
+        axes.scatter(each.resources.lut, each.images_per_second, color=USEFUL)
+        axes.annotate(
+            label, (each.resources.lut, each.images_per_second),
+            xytext=(4, 4), textcoords="offset points", fontsize=8,
+        )  # fmt: skip
+    axes.set(xlabel="LUTs, estimated", ylabel="images a second", title=title)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure

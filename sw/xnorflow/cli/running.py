@@ -17,6 +17,7 @@ from xnorflow.cli.options import (
     ImagesOption,
     JobsOption,
     JsonOption,
+    LanesOption,
 )
 
 __all__ = ["run"]
@@ -26,6 +27,7 @@ def run(
     artifact: ArtifactArgument,
     device: DeviceOption = "sim",
     geometry: GeometryOption = "3x3x8x32",
+    lanes: LanesOption = None,
     images: ImagesOption = None,
     jobs: JobsOption = None,
     data: DataOption = None,
@@ -48,7 +50,7 @@ def run(
     from xnorflow.core.geometry import Geometry
 
     shape = Geometry.parse(geometry)
-    network = open_artifact(artifact)
+    network = open_artifact(artifact, lanes)
     test = load_images(network, images, data, random=random)
     report = run_job(network, test, device=device, geometry=shape, jobs=jobs, trace=trace)
     if as_json:

@@ -122,7 +122,7 @@ class Array(Clocked):
     async def stream(self, words: np.ndarray) -> dict[tuple[int, int], int]:
         """Send the windows of a map (height, width) of words; the cycle of each."""
         taps = GEOMETRY.taps
-        starts = {}
+        starts: dict[tuple[int, int], int] = {}
         for top, left in np.ndindex(HEIGHT + GEOMETRY.streams - 1, WIDTH + taps - 1):
             while self.rng.random() < PAUSE and starts:
                 await self.step()
@@ -169,9 +169,8 @@ async def convolutions(dut: Any) -> None:
 
 def _golden(artifact: Artifact, codes: np.ndarray) -> np.ndarray:
     """Accumulators (columns, rows, positions) of one map."""
-    layer = GoldenLayer(artifact, artifact.network.layers[0])
-    inputs = torch.from_numpy(codes).permute(2, 0, 1)[None]
-    return layer.accumulate(inputs)[0].numpy()
+    layer = GoldenLayer(artifact.network.layers[0], artifact.weight_bits("layer"))
+    return layer.accumulate(torch.from_numpy(codes)[None])[0].permute(2, 0, 1).numpy()
 
 
 def _golden_count(artifact: Artifact) -> np.ndarray:

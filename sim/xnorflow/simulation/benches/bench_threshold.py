@@ -117,6 +117,7 @@ async def codes(dut: Any) -> None:
 
 def _golden(artifact: Artifact, values: np.ndarray) -> np.ndarray:
     """Codes (values, channels)."""
-    layer = GoldenLayer(artifact, artifact.network.layers[0])
-    inputs = torch.from_numpy(values)[:, :, None, None]
-    return layer.encode(inputs.to(layer.dtype))[:, :, 0, 0].numpy()
+    layer = GoldenLayer(artifact.network.layers[0], artifact.weight_bits("layer"))
+    inputs = torch.from_numpy(values)[:, None, None].to(layer.dtype)
+    found = layer.encode(inputs, artifact.thresholds("layer"), artifact.pool_min("layer"))
+    return found[:, 0, 0].numpy()
