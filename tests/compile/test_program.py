@@ -150,16 +150,16 @@ def test_results_of_lines_and_tiles_are_put_in_order():
     artifact = builder.conv(np.ones((6, 1, 1, 1)), name="only").build()
     geometry = Geometry.parse(f"{SMALL},pixels=2,accumulator_depth=7")  # two lines of three
     program = compile_network(artifact, geometry)
-    count, images = 2, 3
+    images = program.block - 1  # the last unit lacks one
     words = []
-    for line in ((0, 2, 4),):
-        for unit in range(count):
-            for top in line:
-                for tile in (range(0, 4), range(4, 6)):
-                    for y in range(top, min(top + 2, 5)):
-                        for x in range(3):
-                            for image in (2 * unit, 2 * unit + 1):
-                                words += [((image * 5 + y) * 3 + x) * 6 + c for c in tile]
+    assert len(program.schedule.rows) > 1
+    for row in program.schedule.rows:
+        for tile in (range(0, 4), range(4, 6)):
+            for unit in range(row.first, row.first + row.count):
+                for y, x in np.ndindex(row.lines, 3):
+                    for image in (2 * unit, 2 * unit + 1):
+                        at = ((image * 5 + row.line + y) * 3 + x) * 6
+                        words += [at + c for c in tile]
     found = program.unpack_results(np.array(words, np.int32), images)
     assert found.tolist() == np.arange(images * 90).reshape(images, 5, 3, 6).tolist()
 

@@ -93,7 +93,7 @@ class WeightBank(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         geometry = self.geometry
-        m.submodules.memory = memory = BlockMemory(
+        m.submodules.block = memory = BlockMemory(
             width=geometry.rows * geometry.weight_beat, depth=geometry.weight_depth
         )
         m.d.comb += [
@@ -215,7 +215,7 @@ class SystolicArray(wiring.Component):
                 self.weights[column].eq(bank.weights),
             ]
             banks.append(bank)
-        falling = None
+        falling: data.View | None = None
         for row in rows:
             m.submodules[f"row_{hop}_{row}"] = unit = ElementRow(geometry, row=row)
             m.d.comb += [
@@ -231,4 +231,4 @@ class SystolicArray(wiring.Component):
             falling = unit.sums_out
         first = hop * len(columns) * len(pixels)
         for index in range(len(columns) * len(pixels)):
-            m.d.comb += self.sums[first + index].eq(falling[index])
+            m.d.comb += self.sums[first + index].eq(unit.sums_out[index])

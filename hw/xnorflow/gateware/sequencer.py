@@ -118,6 +118,8 @@ class Sequencer(wiring.Component):
             segment.lane.eq(loops.lane),
             segment.first.eq(loops.first),
             segment.last.eq(loops.final),
+            # These join later.
+            *(segment[name].eq(0) for name in ("lines", "row", "inside", "scale")),
         ]
 
         # Two more stages, for the walk's sums; the lane scale joins at the second.

@@ -71,7 +71,10 @@ def explore(
     with progress("exact schedules") as advance:
         found = search(spec, chosen, objective=objective, top=top, progress=advance)
     if not found:
-        raise ValueError(f"{spec.name} fits no geometry on {device}; its memories are too small")
+        raise ValueError(
+            f"{spec.name} fits no geometry on {device}: the smallest array's logic, or the network's "
+            "weights, are more than it has; try a larger --device"
+        )
     if plot is not None:
         from xnorflow.cli.plots import plot_candidates, save_picture
 
@@ -96,16 +99,18 @@ def _show(found: list[Candidate], title: str) -> None:
     from xnorflow.cli.tables import table
 
     columns = (
-        "geometry", "images/s", "latency us", "cycles", "useful",
+        "", "shape", "pixels", "images/s", "latency us", "cycles", "useful",
         "LUT", "FF", "block RAM", "DSP", "limit",
     )  # fmt: skip
     rows = []
-    for each in found:
+    for number, each in enumerate(found, 1):
         shares = each.resources.shares(each.device)
         one = each.block == each.geometry.pixels
         rows.append(
             (
-                str(each.geometry),
+                str(number),
+                str(each.geometry).split(",", maxsplit=1)[0],
+                str(each.geometry.pixels),
                 f"{each.images_per_second:,.0f}",
                 f"{each.latency_cycles / each.device.clock_mhz:,.1f}" if one else "",
                 f"{each.cycles_per_image:,.0f}",
@@ -116,9 +121,11 @@ def _show(found: list[Candidate], title: str) -> None:
         )
     console = output()
     if not console.is_terminal:
-        console.width = max(console.width, 200)
+        console.width = max(console.width, 140)
     console.print(title)
     console.print(table(columns, rows))
+    for number, each in enumerate(found, 1):
+        console.print(f"{number:>3}  --geometry {each.geometry}", soft_wrap=True)
 
 
 def _json(each: Candidate) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from xnorflow.core.network import NetworkSpec
 __all__ = ["OBJECTIVES", "Candidate", "explore"]
 
 OBJECTIVES = ("throughput", "latency")
-FILL = 0.85
+FILL = 0.9
 """Share of LUTs and flip-flops that may be used: placers need room."""
 DEPTHS = tuple(1 << bits for bits in range(6, 15))
 

@@ -28,7 +28,7 @@ _FIELDS = ("family", "geometry", "lut", "ff", "memory_blocks", "dsp")
 # Words and bits of a lane (of one write enable), and lanes, of 18 kbit and of 4 kbit blocks.
 _BLOCKS_18K = ((512, 9, 4), (1024, 9, 2), (2048, 9, 1), (4096, 4, 1), (8192, 2, 1), (16384, 1, 1))
 _BLOCKS_4K = ((256, 16, 1), (512, 8, 1), (1024, 4, 1), (2048, 2, 1), (4096, 1, 1))
-SMALL_BLOCKS = 4
+SMALL_BLOCKS = 3
 """Of lane scales, pooling and result words."""
 ICE40_FACTOR = 1.65
 """LUTs of an iCE40 for each of an ECP5: its carry cells take no XOR (2.02 against 1.22 LUT/op)."""
@@ -125,22 +125,28 @@ def _features(geometry: Geometry) -> dict[str, list[float]]:
     return {
         # elements; feet; fetched words and what goes with them; control
         "lut": [1.4 * word * rows * results + sums * results, foot, fetched, 1.0],
-        # resting weights; counts and sums; words a hop, feet; control
-        "ff": [
-            word * rows * columns,
-            word * rows * results + sums * results,
-            fetched * geometry.hops + foot,
-            1.0,
-        ],
+        # counts and sums; feet; fetched words; control
+        "ff": [word * rows * results + sums * results, foot, fetched, 1.0],
     }
 
 
-def _fit(rows: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> list[float]:
-    """Coefficients >= 0 with the least squared relative error."""
-    scaled = rows / values[:, None]
+def _known(geometry: Geometry) -> dict[str, int]:
+    """What needs no fit: resting weights, the rows' skew, and the words and masks of each hop."""
+    word, rows = geometry.word_width, geometry.rows
+    fetched = geometry.pixels * word + 2
+    skew = fetched * rows * (rows - 1) // 2
+    hops = fetched * rows * (geometry.hops - 1)
+    return {"lut": 0, "ff": word * rows * geometry.columns + skew + hops}
+
+
+def _fit(
+    rows: npt.NDArray[np.float64], known: npt.NDArray[np.float64], values: npt.NDArray[np.float64]
+) -> list[float]:
+    """Coefficients >= 0 with the least squared relative error of ``known + rows @ them``."""
+    scaled, target = rows / values[:, None], 1 - known / values
     active = list(range(rows.shape[1]))
     while True:
-        found = np.linalg.lstsq(scaled[:, active], np.ones(len(values)), rcond=None)[0]
+        found = np.linalg.lstsq(scaled[:, active], target, rcond=None)[0]
         if (found >= 0).all():
             break
         active.pop(int(found.argmin()))
@@ -153,7 +159,8 @@ def _fit(rows: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> list
 def _coefficients(family: str, what: str) -> list[float]:
     chosen = [each for each in measured() if each.family == family]
     rows = np.array([_features(each.geometry)[what] for each in chosen])
-    return _fit(rows, np.array([getattr(each, what) for each in chosen], float))
+    known = np.array([_known(each.geometry)[what] for each in chosen], float)
+    return _fit(rows, known, np.array([getattr(each, what) for each in chosen], float))
 
 
 def _memory(width: int, depth: int, granule: int, small: bool) -> int:
@@ -188,8 +195,11 @@ def estimate(geometry: Geometry, family: str) -> Estimate:
     """What an accelerator takes of a device of this family."""
     source = "ecp5" if family == "ice40" else family
     factor = ICE40_FACTOR if family == "ice40" else 1.0
-    features = _features(geometry)
-    lut, ff = (float(np.dot(_coefficients(source, what), features[what])) for what in ("lut", "ff"))
+    features, known = _features(geometry), _known(geometry)
+    lut, ff = (
+        known[what] + float(np.dot(_coefficients(source, what), features[what]))
+        for what in ("lut", "ff")
+    )
     return Estimate(
         round(lut * factor), round(ff), memory_blocks(geometry, family),
         geometry.columns * geometry.pixels + 4,
