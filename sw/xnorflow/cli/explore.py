@@ -72,8 +72,8 @@ def explore(
         found = search(spec, chosen, objective=objective, top=top, progress=advance)
     if not found:
         raise ValueError(
-            f"{spec.name} fits no geometry on {device}: the smallest array's logic, or the network's "
-            "weights, are more than it has; try a larger --device"
+            f"{spec.name} fits no geometry on {device}: the smallest array's logic, or the "
+            "network's weights, are more than it has; try a larger --device"
         )
     if plot is not None:
         from xnorflow.cli.plots import plot_candidates, save_picture
