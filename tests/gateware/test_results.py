@@ -15,7 +15,7 @@ from xnorflow.gateware.results import QUEUE_DEPTH, ResultShifter
 
 OUTPUTS = ("results.valid", "results.payload", "room", "waiting", "idle")
 SHAPES = (("2x1x2x8", 1), ("3x3x4x16", 2), ("2x2x3x8", 1), ("2x1x6x8", 2), ("3x3x16x8", 1))
-FLIGHT_CYCLES = 50
+FLIGHT_CYCLES = 80
 """From a promise to the first hop's values."""
 JUNK = 77
 
@@ -129,8 +129,8 @@ def first_promise(seen: list[dict[str, Any]]) -> int:
 def test_never_promises_more_than_the_queue_holds() -> None:
     """Positions of one word: the queue of promises is full before the FIFO is."""
     geometry = geometry_of("2x1x2x8")
-    block = Block(geometry, [1] * 60, 2, stall=0.0, gap=0.0)
-    seen = trace(ResultShifter(geometry, depth=64), block.stimulus(stay=False), *OUTPUTS)
+    block = Block(geometry, [1] * 120, 2, stall=0.0, gap=0.0)
+    seen = trace(ResultShifter(geometry, depth=128), block.stimulus(stay=False), *OUTPUTS)
     check(block, seen)
     assert FLIGHT_CYCLES > QUEUE_DEPTH and any(out["waiting"] for out in seen)
 
