@@ -16,7 +16,7 @@ from amaranth.lib import wiring
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.accelerator import Accelerator
 
-__all__ = ["TOP", "Design", "convert", "emit"]
+__all__ = ["TOP", "Design", "convert", "emit", "uninitialised_memories"]
 
 TOP = "xnorflow"
 _HASH_MARK = 0x9E3779B1
@@ -81,7 +81,7 @@ def emit(geometry: Geometry) -> Design:
 
 
 @contextmanager
-def _uninitialised_memories() -> Iterator[None]:
+def uninitialised_memories() -> Iterator[None]:
     """Emit memories without initial values: every word is written before it is read.
 
     Amaranth always emits them, bit by bit, which would take most of the time and of the text.
@@ -96,7 +96,7 @@ def _uninitialised_memories() -> Iterator[None]:
 
 def convert(component: wiring.Component, name: str) -> str:
     """Verilog of a component and what it contains; ``name`` becomes its module's name."""
-    with _uninitialised_memories():
+    with uninitialised_memories():
         text = rtlil.convert(component, name=name, emit_src=False)
     script = (
         f"read_rtlil <<rtlil\n{text}\nrtlil",

@@ -94,9 +94,9 @@ class PeerMeasurement:
 
 def describe(component: wiring.Component, family: str) -> str:
     """RTLIL of a component for a family; memories without initial values."""
-    from xnorflow.gateware.verilog import _uninitialised_memories
+    from xnorflow.gateware.verilog import uninitialised_memories
 
-    with _uninitialised_memories():
+    with uninitialised_memories():
         return str(rtlil.convert(component, name="top", platform=Target(family), emit_src=False))
 
 
