@@ -159,7 +159,8 @@ def runs_of(
             now |= {"run": 1, "images": blocks[asked]}
             asked += 1
             history.append((yield now))
-            seen = yield {**QUIET, **device.inputs(history[-1])}  # now it shows
+            hold = {"images": now["images"]}
+            seen = yield {**QUIET, **device.inputs(history[-1]), **hold}  # now it shows
             history.append(seen)
             continue
         seen = yield now
@@ -225,11 +226,11 @@ def test_blocks_run_row_by_row(name: str, seed: int) -> None:
             total += FETCH + 2
         else:
             start = min(s for s in starts if s > cycle)
-            waited = start - (cycle + FETCH + 2)
+            waited = start - (cycle + FETCH + 3)
             assert waited >= 0
             fields = case.rows[number % len(case.rows)]
             assert not waited or fields["from_input"]
-            total += FETCH + 3
+            total += FETCH + 5
             device.waits += waited
     assert seen[-1]["cycles"] - total >= 0
     assert seen[-1]["wait_cycles"] >= device.waits
@@ -243,16 +244,15 @@ def test_counters_split_a_row_into_work_and_waiting() -> None:
             "input_ready": 1, "row_done": 0, "waiting": 0}  # fmt: skip
     begin = {**base, "run": 1, "images": 1}
     for waits in ((), (3, 4, 9), range(10)):
-        stimulus = [base, begin, *[base] * (FETCH + 4)]
+        stimulus = [base, begin, {**base, "images": 1}, *[base] * (FETCH + 5)]
         stimulus += [{**base, "waiting": int(at in waits), "row_done": int(at == 9)}
                      for at in range(10)]  # fmt: skip
         stimulus += [{**base, "row_done": 1, "waiting": 1}] * 9
         dut = Control(geometry, flush_cycles=FLUSH, fetch_cycles=FETCH)
         seen = trace(dut, stimulus, *OUTPUTS)
-        assert [cycle for cycle, out in enumerate(seen) if out["row_start"]] == [FETCH + 5]
-        spent = len([at for at in waits if at < 9])  # the last cycle counts as work
-        assert seen[-1]["wait_cycles"] == spent
-        assert seen[-1]["cycles"] == FETCH + 3 + 10 - spent
+        assert [cycle for cycle, out in enumerate(seen) if out["row_start"]] == [FETCH + 7]
+        assert seen[-1]["wait_cycles"] == len(waits)
+        assert seen[-1]["cycles"] == FETCH + 5 + 10 - len(waits)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_a_run_that_cannot_be_is_refused(change: dict[str, int], error: DeviceEr
         yield from runs_of(device, [3])
 
     seen = trace(Control(geometry, flush_cycles=FLUSH, fetch_cycles=FETCH), stimulus(), *OUTPUTS)
-    for out in seen[1 : SURPLUS_CYCLES + 1]:
+    for out in seen[2 : SURPLUS_CYCLES + 1]:
         assert (out["status"], out["error"], out["busy"]) == (Status.ERROR, error, 0)
     assert not any(out["fetch"] or out["input_start"] for out in seen[: SURPLUS_CYCLES + 2])
     assert (seen[-1]["status"], seen[-1]["error"]) == (Status.DONE, DeviceError.NONE)

@@ -44,11 +44,13 @@ def random_segment(geometry: Geometry, rng: np.random.Generator) -> dict[str, An
         window = {name: int.from_bytes(rng.bytes(8), "little") % (1 << rows)
                   for name in ("active", "tails")}  # fmt: skip
         window |= {"tail": int(rng.integers(1, 9)), "planes": 0, "border": 1, "fill": 5}
+        records = bool(rng.integers(2))
         return {
             "load": 1,
+            "count": Issuer.load_cycles(geometry, records=records) - 1,
             "weights": int(rng.integers(geometry.weight_depth - 64)),
             "record": int(rng.integers(geometry.weight_depth - 64)),
-            "records": int(rng.integers(2)),
+            "records": int(records),
             "pass": window,
         }
     if kind < 0.4:
@@ -172,7 +174,7 @@ class Model:
     def _read(self, segment: dict[str, Any]) -> None:
         for number in range(segment["count"] + 1):
             at = max(self.now, self.read_from, self.left)
-            while not self.room[at]:
+            while not self.room[at - 1]:
                 self.waits.add(at)
                 at += 1
             last = number == segment["count"]
@@ -193,23 +195,28 @@ def test_issues_every_segment(shape: str, unroll: Unroll, idle: float) -> None:
     rng = np.random.default_rng([160, unroll, int(2 * idle)])
     row = random_row(rng, geometry, unroll)
     room = (rng.random(20_000) < (0.3 if idle else 1.0)).astype(int).tolist()
-    model = Model(geometry, row, room, now=1)
-    stimulus: list[dict[str, Any]] = [{"row": row, "segments.valid": 0}]
+    model = Model(geometry, row, room, now=0)
+    stimulus: list[dict[str, Any]] = [{"row": row, "segments.valid": 0}] * 2
     taken = []
     for _ in range(40):
         segment = random_segment(geometry, rng)
         while rng.random() < idle:
             stimulus.append({"segments.valid": 0})
-        model.now = max(model.now, len(stimulus))
+        single = not segment.get("load") and segment["count"] == 0
+        if not segment.get("read"):
+            single = single and row["shortest"] == 0
+            single = single and not (segment.get("last") and row["pace"])
+        offer = {"segments.valid": 1, "segments.payload": {**segment, "single": int(single)}}
+        taken.append(max(model.now - 1, len(stimulus)))  # in the last cycle of the one before
+        stimulus += [offer] * (taken[-1] + 1 - len(stimulus))
+        model.now = taken[-1] + 1
         model.run(segment)
-        offer = {"segments.valid": 1, "segments.payload": segment}
-        stimulus += [offer] * (model.now - len(stimulus))
-        taken.append(model.now - 1)
-    stimulus += [{"segments.valid": 0}] * SURPLUS_CYCLES
+    stimulus += [{"segments.valid": 0}] * (model.now - len(stimulus) + SURPLUS_CYCLES)
     inputs = [{**now, "room": room[cycle]} for cycle, now in enumerate(stimulus)]
     seen = trace(Issuer(geometry), inputs, *OUTPUTS)
 
-    assert [cycle for cycle, out in enumerate(seen) if out["segments.ready"]] == taken
+    offered = [now["segments.valid"] for now in stimulus]
+    assert [c for c, out in enumerate(seen) if offered[c] and out["segments.ready"]] == taken
     assert {c for c, out in enumerate(seen) if out["waiting"]} == model.waits
     assert {c: o["beat"] for c, o in enumerate(seen) if o["beat"]["valid"]} == model.beats
     assert {c: o["load"] for c, o in enumerate(seen) if o["load"]["valid"]} == model.loads
@@ -266,5 +273,5 @@ def test_reset_in_mid_segment() -> None:
     stimulus = [*[offer] * 4, {**quiet, "rst": 1}, *[quiet] * 20, *[again] * 8, *[quiet] * 20]
     seen = trace(Issuer(geometry), stimulus, *OUTPUTS)
     tokens = [out["token"]["address"] for out in seen if out["token"]["valid"]]
-    assert tokens == [0, 1, 2, *range(8)]
+    assert tokens == [0, 1, *range(8)]
     assert all(out["beat"]["valid"] == 0 for out in seen[5:26])

@@ -52,7 +52,8 @@ def test_counts_a_row(name: str, idle: float) -> None:
     stimulus: list[dict[str, Any]] = []
     steps: dict[int, dict[str, Any]] = {}
     for units in layer.blocks:
-        stimulus.append({"row": layer.row, "units": units, "start": 1, "step": 0})
+        stimulus.append({"row": layer.row, "units": units, "start": 0, "step": 0})
+        stimulus.append({"start": 1, "step": 0})
         for flags in expected(layer, units):
             while rng.random() < idle:
                 stimulus.append({"start": 0, "step": 0})
@@ -69,10 +70,12 @@ def test_counts_a_row(name: str, idle: float) -> None:
 
 def test_reset_in_mid_row() -> None:
     layer = LAYERS["border code, planes of weights, stride"]
-    begin = {"rst": 0, "row": layer.row, "units": 1, "start": 1, "step": 0}
+    ready = {"rst": 0, "row": layer.row, "units": 1, "start": 0, "step": 0}
+    begin = {"start": 1, "step": 0}
     flags = expected(layer, 1)
     step = {"start": 0, "step": 1}
-    stimulus = [begin, *[step] * 37, {"rst": 1, "step": 0}, begin, *[step] * len(flags)]
+    stimulus = [ready, begin, *[step] * 37, {"rst": 1, "step": 0}]
+    stimulus += [ready, begin, *[step] * len(flags)]
     seen = trace(LoopCounters(layer.geometry), stimulus, *PORTS)
-    assert seen[1:38] == flags[:37]
+    assert seen[2:39] == flags[:37]
     assert seen[-len(flags) :] == flags

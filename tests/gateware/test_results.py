@@ -138,7 +138,7 @@ def test_never_promises_more_than_the_queue_holds() -> None:
 def test_refuses_a_depth_that_no_fifo_has() -> None:
     with pytest.raises(ValueError, match="power of two, not 48"):
         ResultShifter(geometry_of("2x1x2x8"), depth=48)
-    with pytest.raises(ValueError, match=r"depth is 8.*at least 12"):
+    with pytest.raises(ValueError, match=r"depth is 8.*at least 18"):
         ResultShifter(geometry_of("2x1x6x8", pixels=2), depth=8)
 
 

@@ -14,7 +14,7 @@ from xnorflow.core.program import ROW_WORD_BITS, Target, pack_row, row_fields, r
 from xnorflow.gateware.store import ProgramStore
 
 PORTS = ("row", "first_row", "first_row_valid", "scale", "rows", "block")
-QUIET = {"bus": {"valid": 0}, "scale_enable": 0, "rewind": 0, "fetch": 0}
+QUIET = {"bus": {"valid": 0}, "rewind": 0, "fetch": 0}
 
 
 def random_rows(geometry: Geometry, rng: np.random.Generator) -> list[dict[str, int]]:
@@ -98,7 +98,7 @@ def test_an_aborted_fetch_leaves_no_half_of_a_first_row() -> None:
 
 
 def test_scales_and_constants() -> None:
-    """A scale comes a cycle late and stays until the next one; foreign writes do nothing."""
+    """A scale comes some cycles after its index; foreign writes do nothing."""
     geometry = geometry_of("2x2x3x8")
     rng = np.random.default_rng(233)
     scales = rng.integers(1 << geometry.scale_width, size=geometry.scale_depth).tolist()
@@ -112,16 +112,12 @@ def test_scales_and_constants() -> None:
     ]
     foreign = set(range(16)) - {Target.CONTROL, Target.SCALE}
     stimulus += [{**QUIET, "bus": bus_write(target, 0, 0, 7)} for target in foreign]
-    start, reads = len(stimulus), []
-    for _ in range(100):
-        index, enable = (int(rng.integers(n)) for n in (len(scales), 2))
-        reads.append((index, enable))
-        stimulus.append({**QUIET, "scale_index": index, "scale_enable": enable})
-    seen = trace(ProgramStore(geometry), [*stimulus, QUIET], *PORTS)[start + 1 :]
-    scale = None
-    for (index, enable), out in zip(reads, seen, strict=True):
-        scale = scales[index] if enable else scale
-        assert scale is None or out["scale"] == scale
+    indices = rng.integers(len(scales), size=100).tolist()
+    start, late = len(stimulus), ProgramStore.SCALE_CYCLES
+    stimulus += [{**QUIET, "scale_index": index} for index in indices]
+    seen = trace(ProgramStore(geometry), [*stimulus, *[QUIET] * late], *PORTS)[start + late :]
+    for index, out in zip(indices, seen, strict=True):
+        assert out["scale"] == scales[index]
         assert (out["rows"], out["block"]) == (3, 0x1234)
 
 

@@ -3,7 +3,6 @@
 
 from amaranth import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
@@ -13,7 +12,7 @@ from xnorflow.gateware.control import Control
 from xnorflow.gateware.fabric import Fabric
 from xnorflow.gateware.formatter import Formatter
 from xnorflow.gateware.issuer import Issuer
-from xnorflow.gateware.layouts import segment_layout, write_layout
+from xnorflow.gateware.layouts import write_layout
 from xnorflow.gateware.loader import Loader
 from xnorflow.gateware.registers import RegisterBlock
 from xnorflow.gateware.results import ResultShifter, result_layout
@@ -21,8 +20,6 @@ from xnorflow.gateware.sequencer import Sequencer
 from xnorflow.gateware.store import ProgramStore
 
 __all__ = ["Accelerator"]
-
-SEGMENT_FIFO_DEPTH = 4
 
 
 class Accelerator(wiring.Component):
@@ -89,9 +86,6 @@ class Accelerator(wiring.Component):
         m.submodules.store = store = ProgramStore(geometry)
         m.submodules.formatter = formatter = reset(Formatter(geometry))
         m.submodules.sequencer = sequencer = reset(Sequencer(geometry))
-        m.submodules.segments = segments = reset(
-            SyncFIFOBuffered(width=segment_layout(geometry).size, depth=SEGMENT_FIFO_DEPTH)
-        )
         m.submodules.issuer = issuer = reset(Issuer(geometry))
         m.submodules.banks = banks = ActivationBanks(geometry)
         m.submodules.fabric = fabric = Fabric(geometry)
@@ -121,7 +115,6 @@ class Accelerator(wiring.Component):
             store.rewind.eq(control.rewind),
             store.fetch.eq(control.fetch),
             store.scale_index.eq(sequencer.scale_index),
-            store.scale_enable.eq(sequencer.scale_enable),
             sequencer.scale.eq(store.scale),
             fabric.bus.eq(loader.bus),
         ]
@@ -129,13 +122,8 @@ class Accelerator(wiring.Component):
             m.d.comb += [unit.row.eq(store.row), unit.units.eq(control.units)]
 
         # Segments to beats to codes.
+        wiring.connect(m, sequencer.segments, issuer.segments)
         m.d.comb += [
-            segments.w_data.eq(sequencer.segments.payload),
-            segments.w_en.eq(sequencer.segments.valid),
-            sequencer.segments.ready.eq(segments.w_rdy),
-            issuer.segments.payload.eq(segments.r_data),
-            issuer.segments.valid.eq(segments.r_rdy),
-            segments.r_en.eq(issuer.segments.ready),
             issuer.row.eq(store.row),
             fabric.beat.eq(issuer.beat),
             fabric.token.eq(issuer.token),
@@ -165,9 +153,7 @@ class Accelerator(wiring.Component):
             sequencer.part.eq(control.part),
             sequencer.final.eq(control.final),
             collector.start.eq(control.row_start & ~store.row.raw),
-            control.row_done.eq(
-                sequencer.done & ~segments.r_rdy & ~issuer.busy & (store.row.raw | collector.done)
-            ),
+            control.row_done.eq(sequencer.done & ~issuer.busy & (store.row.raw | collector.done)),
             control.waiting.eq(issuer.waiting),
         ]
         return m

@@ -30,7 +30,7 @@ class Control(wiring.Component):
     Members
     -------
     run, abort, images : In
-        From the register block.
+        From the register block; ``images`` holds until the cycle after ``run``.
     rows, block : In
         From the program: number of rows, most images in a block.
     bad_packet : In(1)
@@ -103,17 +103,24 @@ class Control(wiring.Component):
         done = Signal()
         refused = Signal()
         left = Signal(range(self.flush_cycles + 1))
+        asked, runnable = Signal(), Signal()  # a run was, the cycle before; it can be
         to_run, to_receive = Signal(), Signal()  # the queued block
         queued = Signal(16)  # its images
-        runnable = (
-            (self.rows != 0) & (self.images != 0) & (self.images <= self.block) & ~self.bad_packet
-        )
+        m.d.sync += [
+            asked.eq(self.run & ~self.flush),
+            runnable.eq(
+                (self.rows != 0)
+                & (self.images != 0)
+                & (self.images <= self.block)
+                & ~self.bad_packet
+            ),
+        ]
         m.d.comb += [
             self.status.eq(
                 Mux(self.busy, Status.BUSY, 0)
                 | Mux(done, Status.DONE, 0)
                 | Mux(refused | self.bad_packet, Status.ERROR, 0)
-                | Mux(to_run | to_receive, Status.QUEUED, 0)
+                | Mux(asked | to_run | to_receive, Status.QUEUED, 0)
             ),
             self.error.eq(
                 Mux(
@@ -122,16 +129,15 @@ class Control(wiring.Component):
                     Mux(refused, DeviceError.NO_PROGRAM, DeviceError.NONE),
                 )
             ),
-            self.flush.eq(left != 0),
-            self.busy.eq(~idle | self.flush | to_run | to_receive | ~self.input_idle),
+            self.busy.eq(~idle | self.flush | asked | to_run | to_receive | ~self.input_idle),
         ]
         with m.If(self.abort):
-            m.d.sync += left.eq(self.flush_cycles)
+            m.d.sync += [left.eq(self.flush_cycles), self.flush.eq(1)]
         with m.Elif(self.flush):
-            m.d.sync += left.eq(left - 1)
+            m.d.sync += [left.eq(left - 1), self.flush.eq(left != 1)]
 
         # A run is queued; the formatter and the rows each take it when they are free.
-        with m.If(self.run & ~self.flush & ~to_run & ~to_receive):
+        with m.If(asked & ~to_run & ~to_receive):
             m.d.sync += refused.eq(~runnable)
             with m.If(runnable):
                 m.d.sync += [
@@ -148,6 +154,7 @@ class Control(wiring.Component):
         self._rows(m, idle, ended, done, to_run, queued, waits)
         with m.If(self.abort):  # also in the cycle in which the block ends
             m.d.sync += [
+                asked.eq(0),
                 done.eq(0),
                 refused.eq(0),
                 to_run.eq(0),
@@ -186,13 +193,21 @@ class Control(wiring.Component):
         row = self.row
         total = Signal(16)  # units of the block
         after = Signal(16)  # units from the row's first on
-        skipped = Signal()
+        count = Signal(17)  # units that the row is for
+        skipped, fits = Signal(), Signal()
+        last, last_row = Signal(16), Signal()  # the last row's index; it is this one
+        ran = Signal()  # the row was done, the cycle before
         wait = Signal(range(self.fetch_cycles + 1))
         full = Signal(2)  # parts of the input that lie in the banks, complete
         held = Signal()  # one of them is in use
         freed = Signal()
         m.d.comb += self.input_room.eq(~self.input_full & (full <= self.input_double))
-        m.d.sync += full.eq(full + self.input_full - freed)
+        m.d.sync += [
+            full.eq(full + self.input_full - freed),
+            last.eq(self.rows - 1),
+            last_row.eq(self.row_index == last),
+            ran.eq(0),
+        ]
         with m.If(freed):
             m.d.sync += [held.eq(0), self.part.eq(self.part ^ self.input_double)]
         with m.If(self.flush):
@@ -207,7 +222,7 @@ class Control(wiring.Component):
 
         def next_row() -> None:
             m.d.comb += freed.eq(row.frees_input & held)
-            with m.If(self.row_index == self.rows - 1):
+            with m.If(last_row):
                 m.d.comb += ended.eq(1)
                 m.d.sync += done.eq(1)
                 m.next = "IDLE"
@@ -233,18 +248,25 @@ class Control(wiring.Component):
                 m.next = "FETCHING"
             with state("FETCHING"):
                 m.d.sync += wait.eq(wait - 1)
-                m.d.sync += [after.eq(total - row.unit_first), skipped.eq(total <= row.unit_first)]
+                m.d.sync += [
+                    after.eq(total - row.unit_first),
+                    count.eq(row.unit_last + 1),
+                    skipped.eq(total <= row.unit_first),
+                ]
                 with m.If(wait == 0):
                     m.next = "CHECK"
             with state("CHECK"):
-                m.d.sync += [
-                    self.units.eq(Mux(after > row.unit_last, row.unit_last + 1, after)),
-                    self.final.eq(row.ends & (after - 1 <= row.unit_last)),
-                ]
+                m.d.sync += fits.eq(after <= count)
                 with m.If(skipped):
                     next_row()
                 with m.Else():
-                    m.next = "INPUT"
+                    m.next = "UNITS"
+            with state("UNITS"):
+                m.d.sync += [
+                    self.units.eq(Mux(fits, after, count)),
+                    self.final.eq(row.ends & fits),
+                ]
+                m.next = "INPUT"
             with state("INPUT"):
                 with m.If(row.from_input & (full == 0)):
                     m.d.comb += waits.eq(1)
@@ -252,5 +274,7 @@ class Control(wiring.Component):
                     m.d.sync += held.eq(held | row.from_input)
                     m.d.comb += self.row_start.eq(1)
                     m.next = "RUN"
-            with state("RUN"), m.If(self.row_done):
-                next_row()
+            with state("RUN"):
+                m.d.sync += ran.eq(self.row_done)
+                with m.If(ran):
+                    next_row()

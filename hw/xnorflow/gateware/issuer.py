@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The issuer: turns segments into one beat a cycle, and the token that travels with it."""
 
-from amaranth import Module, Mux, Signal, signed
-from amaranth.lib import stream, wiring
+from amaranth import Module, Mux, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
@@ -99,152 +99,185 @@ class Issuer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        geometry = self.geometry
-        segment = self.segments.payload
-        count = Signal(len(segment.count))
-        finish = Signal()
-        token = Signal(token_layout(geometry))
-        m.d.comb += self.segments.ready.eq(finish)
-        m.d.sync += [token.valid.eq(0), token.record.eq(0), self.promise.eq(0)]
-        loading, reading, running = (Signal(name=n) for n in ("loading", "reading", "running"))
+        geometry, row = self.geometry, self.row
+        offered = self.segments.payload
+        now = Signal(segment_layout(geometry))
+        valid, fresh = Signal(), Signal()
+        advance = Signal(init=1)  # the segment ends, or there is none
+        begun = Signal()  # the load has
+        position = Signal()
+        line, load, read = (Signal(name=name) for name in ("of_line", "of_load", "of_read"))
         m.d.comb += [
-            loading.eq(self.segments.valid & segment.load),
-            reading.eq(self.segments.valid & segment.read & ~segment.load),
-            running.eq(self.segments.valid & ~segment.load & ~segment.read),
+            self.segments.ready.eq(advance),
+            position.eq(valid & fresh),
+            line.eq(position & ~now.load & ~now.read),
+            load.eq(position & now.load & ~begun),
+            read.eq(position & now.read),
+            self.busy.eq(valid | self.token.valid),
         ]
-        started = self._load(m, loading, count, finish, token)
-        issued = self._line(m, running, count, finish, token)
-        self._read(m, reading, issued, count, finish, token)
-        self._place(m, running & issued)
-        self._bank_reads(m, started)
-        m.d.sync += self.token.eq(token)
-        m.d.comb += self.busy.eq(token.valid | self.token.valid)
+        with m.If(advance):
+            m.d.sync += [now.eq(offered), valid.eq(self.segments.valid), begun.eq(0)]
+        with m.Elif(position):
+            carry = now.column + row.step_column >= geometry.taps
+            m.d.sync += [
+                begun.eq(1),
+                now.address.eq(now.address + 1),
+                now.x.eq(now.x + row.stride),
+                now.slot.eq(now.slot + row.step_slot + carry),
+                now.column.eq(add_modulo(now.column, row.step_column, geometry.taps)),
+            ]
+        self._time(m, now, advance, fresh, line, load, read)
+        self._tokens(m, now, advance, position, line, read)
+        self._place(m, now, line)
+        self._bank_reads(m, now, load)
         return m
 
-    def _load(
-        self, m: Module, loading: Signal, count: Signal, finish: Signal, token: Signal
-    ) -> Signal:
-        """Time a load; send for the thresholds in its cycles. Returns: its first cycle."""
-        geometry, segment = self.geometry, self.segments.payload
-        spacing, cycles = Signal(8), Signal(8)
-        since = Signal(8)  # cycles until a load may begin
-        begun = Signal()
-        started = Signal()
-        m.d.comb += [
-            spacing.eq(
-                Mux(
-                    segment.records,
-                    self.spacing_cycles(geometry, records=True),
-                    self.spacing_cycles(geometry, records=False),
-                )
-            ),
-            cycles.eq(
-                Mux(
-                    segment.records,
-                    self.load_cycles(geometry, records=True),
-                    self.load_cycles(geometry, records=False),
-                )
-            ),
-            started.eq(loading & ~begun & (since == 0)),
-        ]
-        with m.If(started):
-            m.d.sync += since.eq(spacing - 1)
-        with m.Elif(since != 0):
-            m.d.sync += since.eq(since - 1)
-        with m.If(started | (loading & begun)):
-            m.d.comb += finish.eq(count == cycles - 1)
-            m.d.sync += [begun.eq(~finish), count.eq(Mux(finish, 0, count + 1))]
-            offset = self.record_offset(geometry)
-            now = (count >= offset) & (count < offset + geometry.record_words)
-            with m.If(segment.records & now):
-                m.d.sync += [
-                    token.record.eq(1),
-                    token.record_address.eq(segment.record + count - offset),
-                ]
-        return started
-
-    def _line(
-        self, m: Module, running: Signal, count: Signal, finish: Signal, token: Signal
-    ) -> Signal:
-        """Time a line. Returns: a position is issued."""
-        segment, row = self.segments.payload, self.row
-        wait = Signal(4)  # cycles until the next position, or the line's end
-        elapsed = Signal(2)  # cycles of the line, up to 3
-        sent = Signal()  # only waiting is left
-        final = Signal()
-        paced = Signal(4)
-        missing = Signal(2)  # cycles that the line is too short
-        pause = Signal(4)
-        issued = Signal()
-        m.d.comb += [
-            final.eq(count == segment.count),
-            paced.eq(Mux(segment.last, row.pace, 0)),
-            missing.eq(Mux(final & (row.shortest > elapsed), row.shortest - elapsed, 0)),
-            pause.eq(Mux(missing > paced, missing, paced)),
-            issued.eq(running & (wait == 0)),
-        ]
-        with m.If(issued):
-            m.d.comb += finish.eq(final & (pause == 0))
-            m.d.sync += [
-                wait.eq(pause),
-                sent.eq(final & ~finish),
-                count.eq(Mux(final, 0, count + 1)),
-                token.valid.eq(1),
-                token.read.eq(0),
-                token.first.eq(segment.first),
-                token.last.eq(segment.last & ~row.raw),
-                token.scale.eq(segment.scale),
-                token.address.eq(segment.address + count),
-            ]
-        with m.Elif(running):
-            m.d.comb += finish.eq(sent & (wait == 1))
-            m.d.sync += wait.eq(wait - 1)
-            with m.If(finish):
-                m.d.sync += sent.eq(0)
-        with m.If(finish):
-            m.d.sync += elapsed.eq(0)
-        with m.Elif(running & (elapsed != 3)):
-            m.d.sync += elapsed.eq(elapsed + 1)
-        return issued
-
-    def _read(
+    def _time(
         self,
         m: Module,
-        reading: Signal,
-        issued: Signal,
-        count: Signal,
-        finish: Signal,
-        token: Signal,
+        now: data.View,
+        advance: Signal,
+        fresh: Signal,
+        line: Signal,
+        load: Signal,
+        read: Signal,
     ) -> None:
-        """A token a position, as soon as the last sum is stored and its words have left."""
-        pixels, segment = self.geometry.pixels, self.segments.payload
+        """Decide on the next cycle: is a position begun, is it the segment's last cycle?"""
+        geometry, row, offered = self.geometry, self.row, self.segments.payload
+        left = Signal(len(now.count))  # positions, or cycles of a load, after this one
+        more, one_more = Signal(), Signal()  # there are some; there is one
+        phase, phase_next = Signal(4), Signal(4)  # cycles of the position after this one
+        short = Signal(2)  # fewest cycles of the line after this one
+        held = Signal()  # the position waits for its gate
+        following = Signal()  # with the next cycle the next position's time has come
+        paced, offered_line = Signal(), Signal()
+        m.d.comb += [
+            paced.eq(now.last & ~now.load & ~now.read),
+            offered_line.eq(~offered.load & ~offered.read),
+            following.eq((phase == 0) & more & ~held),
+            phase_next.eq(Mux(phase != 0, phase - 1, Mux(following & paced, row.pace, 0))),
+        ]
+        with m.If(advance):
+            m.d.sync += [
+                left.eq(offered.count),
+                more.eq(offered.count != 0),
+                one_more.eq(offered.count == 1),
+                phase.eq(Mux(offered.last & offered_line, row.pace, 0)),
+                short.eq(Mux(offered_line, row.shortest, 0)),
+            ]
+        with m.Else():
+            m.d.sync += [phase.eq(phase_next), short.eq(Mux(short == 0, 0, short - 1))]
+            with m.If(following):
+                m.d.sync += [left.eq(left - 1), more.eq(~one_more), one_more.eq(left == 2)]
+
+        # Gates: a load and each position of a read-out wait for theirs.
+        load_opens, read_opens = self._gates(m, now, line, load, read)
+        wants_load, wants_read, shut = Signal(), Signal(), Signal()
+        with m.If(advance):
+            m.d.comb += [
+                wants_load.eq(self.segments.valid & offered.load),
+                wants_read.eq(self.segments.valid & offered.read),
+            ]
+        with m.Else():
+            m.d.comb += [
+                wants_load.eq(now.load & held),
+                wants_read.eq(now.read & (held | following)),
+            ]
+        m.d.comb += shut.eq((wants_load & ~load_opens) | (wants_read & ~(read_opens & self.room)))
+        m.d.sync += [held.eq(shut), self.waiting.eq(wants_read & read_opens & ~self.room)]
+
+        single = offered.single
+        for records in (False, True):
+            if self.load_cycles(geometry, records=records) == 1:
+                single = single | (offered.load & (offered.records == records))
+        with m.If(advance):
+            m.d.sync += [fresh.eq(~shut), advance.eq(~self.segments.valid | (~shut & single))]
+        with m.Else():
+            done = (phase_next == 0) & ~(more & ~(following & one_more)) & ~short[1]
+            m.d.sync += [fresh.eq(~shut & (held | following)), advance.eq(~shut & done)]
+
+    def _gates(
+        self, m: Module, now: data.View, line: Signal, load: Signal, read: Signal
+    ) -> tuple[Value, Value]:
+        """May a load, or a position of a read-out, begin in the next cycle?
+
+        A load when the banks are free; a read-out when the last sum is stored and the words of
+        the position before have left.
+        """
+        geometry = self.geometry
+        since = Signal(8)  # cycles until a load may begin
+        with m.If(load):
+            m.d.sync += since.eq(
+                Mux(
+                    now.records,
+                    self.spacing_cycles(geometry, records=True) - 1,
+                    self.spacing_cycles(geometry, records=False) - 1,
+                )
+            )
+        with m.Elif(since != 0):
+            m.d.sync += since.eq(since - 1)
+
         turn = Signal(range(Feet.TURNAROUND_CYCLES))
-        leaving = Signal(range(128 * pixels + 1))
-        with m.If(issued):
+        leaving = Signal(range(128 * geometry.pixels + 1))
+        words = Signal(len(leaving))
+        m.d.comb += words.eq(now.channels * geometry.pixels)
+        with m.If(line):
             m.d.sync += turn.eq(Feet.TURNAROUND_CYCLES - 1)
         with m.Elif(turn != 0):
             m.d.sync += turn.eq(turn - 1)
-        with m.If(leaving != 0):
+        with m.If(read):
+            m.d.sync += leaving.eq(words - 1)
+        with m.Elif(leaving != 0):
             m.d.sync += leaving.eq(leaving - 1)
-        with m.If(reading & (turn == 0) & (leaving == 0)):
-            m.d.comb += self.waiting.eq(~self.room)
-            with m.If(self.room):
-                m.d.comb += finish.eq(count == segment.count)
-                m.d.sync += [
-                    count.eq(Mux(finish, 0, count + 1)),
-                    leaving.eq(segment.channels * pixels - 1),
-                    token.valid.eq(1),
-                    token.read.eq(1),
-                    token.first.eq(0),
-                    token.last.eq(0),
-                    token.scale.eq(0),
-                    token.address.eq(count),
-                    self.promise.eq(1),
-                    self.channels.eq(segment.channels),
-                    self.end.eq(segment.end & finish),
-                ]
+        left = Mux(read, words == 1, leaving <= 1)
+        return ~load & (since <= 1), ~line & (turn <= 1) & left
 
-    def _bank_reads(self, m: Module, started: Signal) -> None:
+    def _tokens(
+        self,
+        m: Module,
+        now: data.View,
+        advance: Signal,
+        position: Signal,
+        line: Signal,
+        read: Signal,
+    ) -> None:
+        """What goes to the feet: with each position, and in a load's cycles for the thresholds."""
+        geometry = self.geometry
+        token = Signal(token_layout(geometry))
+        first = self.record_offset(geometry)
+        cycle = Signal(range(first + geometry.record_words + 1))  # of a load, as long as it counts
+        record = Signal()
+        m.d.comb += record.eq(
+            position
+            & now.load
+            & now.records
+            & (cycle >= first)
+            & (cycle < first + geometry.record_words)
+        )
+        with m.If(advance):
+            m.d.sync += cycle.eq(0)
+        with m.Elif(position & (cycle < first + geometry.record_words)):
+            m.d.sync += cycle.eq(cycle + 1)
+        with m.If(record & ~advance):
+            m.d.sync += now.record.eq(now.record + 1)
+        m.d.sync += [
+            token.valid.eq(line | read),
+            token.read.eq(read),
+            token.first.eq(now.first & ~now.read),
+            token.last.eq(now.last & ~now.read & ~self.row.raw),
+            token.scale.eq(now.scale),
+            token.address.eq(now.address),
+            token.record.eq(record),
+            token.record_address.eq(now.record),
+            self.token.eq(token),
+            self.promise.eq(read),
+            self.channels.eq(now.channels),
+            self.end.eq(now.end & advance),
+        ]
+        with m.If(token.valid):
+            m.d.comb += self.busy.eq(1)
+
+    def _bank_reads(self, m: Module, now: data.View, started: Signal) -> None:
         """Read the banks of weights from a load's start until the last row has its weights."""
         geometry = self.geometry
         cycles = geometry.weight_load_cycles + geometry.rows - 1
@@ -255,10 +288,7 @@ class Issuer(wiring.Component):
         shifts = Signal(range(geometry.weight_load_cycles + 1))
         m.d.sync += [begin.eq(started), self.load.valid.eq(0), self.load.shift.eq(0)]
         with m.If(started):
-            m.d.sync += [
-                address.eq(self.segments.payload.weights),
-                window.eq(self.segments.payload["pass"]),
-            ]
+            m.d.sync += [address.eq(now.weights), window.eq(now["pass"])]
         with m.If(begin):
             m.d.sync += [
                 self.window.eq(window),
@@ -278,64 +308,42 @@ class Issuer(wiring.Component):
             with m.If(shifts != 0):
                 m.d.sync += shifts.eq(shifts - 1)
 
-    def _place(self, m: Module, issued: Signal) -> None:
-        """Where the window of the next position lies in the banks, in two stages."""
+    def _place(self, m: Module, now: data.View, line: Signal) -> None:
+        """Where the position's window lies in the banks, in two stages."""
         geometry, row = self.geometry, self.row
         taps = geometry.taps
-        segment = self.segments.payload
-        valid = Signal()
-        x = Signal(signed(SIZE_BITS + 3))
-        slot = Signal(len(segment.slot))
-        column = Signal(range(taps))
-        started = Signal()  # the line's first position is through
-        next_x, next_slot = Signal(x.shape()), Signal(slot.shape())
-        next_column = Signal(column.shape())
-        at_x, at_slot = Signal(x.shape()), Signal(slot.shape())
-        at_column = Signal(column.shape())
-        m.d.comb += [
-            at_x.eq(Mux(started, next_x, segment.x)),
-            at_slot.eq(Mux(started, next_slot, segment.slot)),
-            at_column.eq(Mux(started, next_column, segment.column)),
-        ]
-        copied = ("lines", "row", "inside", "lane", "word_column")
-        held = {name: Signal(segment[name].shape(), name=f"held_{name}") for name in copied}
-        m.d.sync += valid.eq(issued)
-        with m.If(issued):
-            carry = at_column + row.step_column >= taps
-            m.d.sync += [
-                x.eq(at_x),
-                slot.eq(at_slot),
-                column.eq(at_column),
-                started.eq(1),
-                next_x.eq(at_x + row.stride),
-                next_slot.eq(at_slot + row.step_slot + carry),
-                next_column.eq(add_modulo(at_column, row.step_column, taps)),
-                *(signal.eq(segment[name]) for name, signal in held.items()),
-            ]
-        with m.If(self.segments.ready):
-            m.d.sync += started.eq(0)
-
         kernel = Signal()
-        m.d.comb += kernel.eq(row.unroll == Unroll.KERNEL)
-        slots = []
-        for j in range(taps):
-            carry = column + j >= taps
-            offset = Mux(kernel, carry, (j * row.word_stride)[: len(slot)])
-            slots.append((slot + offset)[: len(slot)])
         bank_column = Signal(range(taps))
-        m.d.comb += bank_column.eq(add_modulo(column, held["word_column"], taps))
+        across = Signal(taps)  # the window's columns that lie in the map
+        beat = Signal(beat_layout(geometry))
+        inside = Signal(geometry.streams)
+        slots = [Signal(len(now.slot), name=f"slot_{j}") for j in range(taps)]
+        m.d.sync += [
+            kernel.eq(row.unroll == Unroll.KERNEL),
+            bank_column.eq(add_modulo(now.column, now.word_column, taps)),
+            beat.valid.eq(line),
+            beat.lines.eq(now.lines),
+            beat.row.eq(now.row),
+            beat.lane.eq(now.lane),
+            inside.eq(now.inside),
+        ]
+        for j in range(taps):
+            further = Signal(len(now.slot), name=f"further_{j}")
+            last = Signal(signed(SIZE_BITS + 2), name=f"last_{j}")
+            first = Mux(kernel, -j, 0)
+            m.d.sync += [
+                further.eq(Mux(kernel, 0, j * row.word_stride)),
+                last.eq(row.column_last + first),
+                slots[j].eq(now.slot + (further | (kernel & (now.column + j >= taps)))),
+                across[j].eq((now.x >= first) & (now.x <= last)),
+            ]
         by_bank = rotate(slots, bank_column, back=True)
         m.d.sync += [
-            self.beat.valid.eq(valid),
-            self.beat.lines.eq(held["lines"]),
-            self.beat.row.eq(held["row"]),
+            self.beat.eq(beat),
             self.beat.column.eq(bank_column),
-            self.beat.lane.eq(held["lane"]),
             *(self.beat.slots[b].eq(by_bank[b]) for b in range(taps)),
+            *(
+                self.beat.inside[r].eq(inside[r // taps] & across[r % taps])
+                for r in range(geometry.rows)
+            ),
         ]
-        for r in range(geometry.rows):
-            i, j = divmod(r, taps)
-            position = x + Mux(kernel, j, 0)
-            m.d.sync += self.beat.inside[r].eq(
-                held["inside"][i] & (position >= 0) & (position <= row.column_last)
-            )

@@ -116,7 +116,8 @@ def segment_layout(geometry: Geometry) -> data.StructLayout:
             "weights": ceil_log2(geometry.weight_depth),  # with load: first word
             "record": ceil_log2(geometry.weight_depth),  # with load: first word of thresholds
             "records": 1,  # with load: thresholds follow the weights
-            "count": SIZE_BITS + 7,  # outputs, or positions to read; less one
+            "single": 1,  # a line or read-out of one cycle
+            "count": SIZE_BITS + 7,  # outputs, cycles of a load, or positions to read; less one
             "address": ceil_log2(geometry.accumulator_depth),
             "first": 1,
             "last": 1,

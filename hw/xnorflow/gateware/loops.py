@@ -22,10 +22,9 @@ class LoopCounters(wiring.Component):
     start : In(1)
         A row begins.
     step : In(1)
-        The innermost loop moves on.
-    row : In(row_layout)
-    units : In(16)
-        Units that the row runs for.
+        The innermost loop moves on; from the cycle after ``start`` on.
+    row, units : In
+        The row, and the units that it runs for; they hold from the cycle before ``start`` on.
     last : Out
         A bit for each loop: it is in its last round.
     wrap : Out
@@ -56,12 +55,10 @@ class LoopCounters(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         row, last, wrap = self.row, self.last, self.wrap
-        units_last = Signal(16)
-        m.d.comb += units_last.eq(self.units - 1)
         limits = {
             "lane": row.lane_last,
             "map_row": Mux(row.flat, 0, row.map_row_last),
-            "unit": Mux(row.flat, 0, units_last),
+            "unit": Mux(row.flat, 0, self.units - 1)[:16],
             "cw": row.cw_last,
             "kx": row.kx_last,
             "ky": row.ky_last,
@@ -69,16 +66,19 @@ class LoopCounters(wiring.Component):
             "tile": row.tile_last,
         }
 
-        # Rounds that are left, counted down; ``last`` is a register, so that wrapping is quick.
+        # Rounds that are left, counted down. ``last`` is a register, and so is what it begins with.
         step = self.step
         for loop in LOOPS:
             left = Signal(limits[loop].shape(), name=f"left_{loop}")
             limit = Signal(limits[loop].shape(), name=f"limit_{loop}")
-            m.d.comb += [wrap[loop].eq(step & last[loop]), limit.eq(limits[loop])]
-            with m.If(self.start | wrap[loop]):
-                m.d.sync += [left.eq(limit), last[loop].eq(limit == 0)]
-            with m.Elif(step):
+            single = Signal(name=f"single_{loop}")
+            m.d.comb += wrap[loop].eq(step & last[loop])
+            alone = row.flat | (self.units == 1) if loop == "unit" else limits[loop] == 0
+            m.d.sync += [limit.eq(limits[loop]), single.eq(alone)]
+            with m.If(step):
                 m.d.sync += [left.eq(left - 1), last[loop].eq(left == 1)]
+            with m.If(self.start | wrap[loop]):
+                m.d.sync += [left.eq(limit), last[loop].eq(single)]
             step = wrap[loop]
 
         with m.If(self.step):

@@ -10,6 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
+from xnorflow.gateware.queue import Queue
 
 __all__ = ["ResultShifter", "result_layout"]
 
@@ -22,6 +23,9 @@ GROUP = 8
 
 FIFO_CYCLES = 2
 """From a word's way into the empty FIFO to its way out."""
+
+ROOM_CYCLES = 6
+"""What was promised so shortly before is not in ``room`` yet."""
 
 
 class ResultShifter(wiring.Component):
@@ -53,7 +57,7 @@ class ResultShifter(wiring.Component):
     end : In(1)
         With ``promise``: the position's last word ends the block.
     room : Out(1)
-        One more position may be promised, in this cycle or the next.
+        One more position may be promised, in any of the next ``ROOM_CYCLES`` cycles.
     waiting : Out(1)
         None may: the host takes no words.
     idle : Out(1)
@@ -74,10 +78,10 @@ class ResultShifter(wiring.Component):
         self.count = geometry.columns * geometry.pixels
         if depth & (depth - 1):
             raise ValueError(f"ResultShifter: depth must be a power of two, not {depth}")
-        if depth < self.count:
+        if depth < self.count + ROOM_CYCLES:
             raise ValueError(
                 f"ResultShifter: depth is {depth}, a position of {geometry} has {self.count} "
-                f"words; use a depth of at least {self.count}"
+                f"words; use a depth of at least {self.count + ROOM_CYCLES}"
             )
         value = signed(geometry.accumulator_width)
         super().__init__(
@@ -111,37 +115,34 @@ class ResultShifter(wiring.Component):
         m = Module()
         m.d.comb += self.waiting.eq(~self.room)
         popped, queued = Signal(), Signal()
-        channels, end = self._promises(m, popped, queued)
-        marks, sending, final = self._marks(m, channels)
+        position = self._promises(m, popped, queued)
+        marks, sending, final = self._marks(m, position)
         m.d.comb += popped.eq(final)
         last = Signal()
-        m.d.comb += last.eq(final & end)
+        m.d.comb += last.eq(final & position.end)
         value, sending, last = self._gather(m, marks, sending, last)
         self._buffer(m, Cat(value, last), sending, queued)
         return m
 
-    def _promises(self, m: Module, popped: Signal, queued: Signal) -> tuple[Signal, Signal]:
-        """A queue of what the promises said. Returns: the oldest one's channels and end."""
-        m.submodules.queue = queue = Memory(shape=9, depth=QUEUE_DEPTH, init=[])
-        write, read = queue.write_port(), queue.read_port(domain="comb")
-        # One bit more than an address: how many there are is their difference.
-        newest, oldest = Signal(range(2 * QUEUE_DEPTH)), Signal(range(2 * QUEUE_DEPTH))
-        count = Signal(len(newest))
-        channels, end = Signal(8), Signal()
-        with m.If(self.promise):
-            m.d.sync += newest.eq(newest + 1)
-        with m.If(popped):
-            m.d.sync += oldest.eq(oldest + 1)
+    def _promises(self, m: Module, popped: Signal, queued: Signal) -> data.View:
+        """A queue of what the promises said. Returns: the oldest one."""
+        layout = data.StructLayout({"channel_last": 8, "single": 1, "end": 1})
+        m.submodules.queue = queue = Queue(layout, depth=QUEUE_DEPTH)
+        count = Signal(range(2 * QUEUE_DEPTH))
         m.d.comb += [
-            write.en.eq(self.promise),
-            write.addr.eq(newest[:-1]),
-            write.data.eq(Cat(self.channels, self.end)),
-            read.addr.eq(oldest[:-1]),
-            Cat(channels, end).eq(read.data),
-            count.eq(newest - oldest),
-            queued.eq(count >= QUEUE_DEPTH - 1),
+            queue.push.eq(self.promise),
+            queue.item.channel_last.eq(self.channels - 1),
+            queue.item.single.eq(self.channels == 1),
+            queue.item.end.eq(self.end),
+            queue.items.ready.eq(popped),
         ]
-        return channels, end
+        gone = Signal()
+        m.d.sync += [
+            gone.eq(popped),
+            count.eq(count + self.promise - gone),
+            queued.eq(count >= QUEUE_DEPTH - ROOM_CYCLES - 1),
+        ]
+        return queue.items.payload
 
     def _buffer(self, m: Module, word: Value, sending: Value, queued: Signal) -> None:
         """The FIFO; words have their place in it from the promise on, so it never overflows."""
@@ -150,21 +151,26 @@ class ResultShifter(wiring.Component):
         promised, newest, oldest = (
             Signal(range(2 * self.depth), name=name) for name in ("promised", "newest", "oldest")
         )
-        used = Signal(len(promised))
+        used, stored = Signal(len(promised)), Signal(len(promised))
+        some = Signal()  # a word is stored
         fetch = Signal()
         m.d.comb += [
             write.en.eq(sending),
             write.addr.eq(newest[:-1]),
             write.data.eq(word),
-            fetch.eq((newest != oldest) & (~self.results.valid | self.results.ready)),
+            fetch.eq(some & (~self.results.valid | self.results.ready)),
             read.en.eq(fetch),
             read.addr.eq(oldest[:-1]),
-            used.eq(promised - oldest),
-            self.room.eq((used <= self.depth - self.count) & ~queued),
-            self.idle.eq((used == 0) & ~self.results.valid),
+            self.idle.eq((promised == oldest) & ~self.results.valid),
             self.results.payload.data.eq(read.data[:-1].as_signed()),
             self.results.payload.last.eq(read.data[-1]),
         ]
+        m.d.sync += [
+            used.eq(promised - oldest),
+            some.eq((stored > 1) | ((stored != 0) & ~fetch) | sending),
+            stored.eq(stored + sending - fetch),
+        ]
+        m.d.sync += self.room.eq((used <= self.depth - self.count - ROOM_CYCLES) & ~queued)
         with m.If(self.promise):
             m.d.sync += promised.eq(promised + self.channels * self.geometry.pixels)
         with m.If(sending):
@@ -192,7 +198,7 @@ class ResultShifter(wiring.Component):
             sending, last = flags
         return values[0], sending, last
 
-    def _marks(self, m: Module, channels: Signal) -> tuple[list[Value], Value, Value]:
+    def _marks(self, m: Module, position: data.View) -> tuple[list[Value], Value, Value]:
         """Walk over a position's values. Returns: 0 at the marked one; one is; it is the last."""
         columns, pixels = self.geometry.columns, self.geometry.pixels
         begin = Signal()
@@ -202,18 +208,24 @@ class ResultShifter(wiring.Component):
             m.d.comb += begin.eq(self.valids[0])
         going = Signal()  # the first value went
         channel = Signal(8)
+        first_channel = Signal(init=1)
+        last_channel = Signal()  # it is; not known for the first one
         pixel = Signal(range(pixels))
         sending, line_end, final = Signal(), Signal(), Signal()
         m.d.comb += [
             sending.eq(begin | going),
-            line_end.eq(sending & (channel == channels - 1)),
+            line_end.eq(sending & Mux(first_channel, position.single, last_channel)),
             final.eq(line_end & (pixel == pixels - 1)),
         ]
         m.d.sync += going.eq(sending & ~final)
         with m.If(sending):
-            m.d.sync += channel.eq(channel + 1)
+            m.d.sync += [
+                channel.eq(channel + 1),
+                first_channel.eq(0),
+                last_channel.eq(channel + 1 == position.channel_last),
+            ]
         with m.If(line_end):
-            m.d.sync += [channel.eq(0), pixel.eq(Mux(final, 0, pixel + 1))]
+            m.d.sync += [channel.eq(0), first_channel.eq(1), pixel.eq(Mux(final, 0, pixel + 1))]
 
         # Elsewhere 1, so that it can be the reset of a gate; the line's end stops it.
         marks: list[Value] = []

@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sequencer: walks a program row's loops and describes each line of beats as one segment."""
 
-from amaranth import Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from itertools import pairwise
+
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
+from xnorflow.gateware.issuer import Issuer
 from xnorflow.gateware.layouts import row_layout, segment_layout
 from xnorflow.gateware.loops import LoopCounters
+from xnorflow.gateware.memory import BlockMemory
+from xnorflow.gateware.queue import Queue
 from xnorflow.gateware.walk import InputWalk
 
 __all__ = ["Sequencer"]
+
+QUEUE_DEPTH = 16
+"""More than the cycles from a segment's begin until its place in the queue is free again."""
 
 
 class Sequencer(wiring.Component):
@@ -33,8 +41,8 @@ class Sequencer(wiring.Component):
         Which part of the input it reads.
     final : In(1)
         Its read-outs end the block.
-    scale_index, scale_enable, scale : Out, Out, In
-        Read port of the lane scale memory: ``scale`` comes one cycle after an enabled index.
+    scale_index, scale : Out, In
+        Read port of the lane scale memory: ``scale`` comes ``SCALE_CYCLES`` after its index.
     segments : Out(stream of segment_layout)
         Weight loads, lines of beats, read-outs, in order.
     done : Out(1)
@@ -42,8 +50,13 @@ class Sequencer(wiring.Component):
 
     Timing
     ------
-    One segment a cycle.
+    One segment a cycle, the first one ``latency_cycles`` after ``start``. The stages never stop:
+    a segment is begun only if the queue behind them has room for it.
     """
+
+    SCALE_CYCLES = BlockMemory.latency_cycles
+    STAGES = 1 + InputWalk.LINES_CYCLES
+    latency_cycles = 2 + STAGES + Queue.latency_cycles
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
@@ -55,7 +68,6 @@ class Sequencer(wiring.Component):
                 "part": In(1),
                 "final": In(1),
                 "scale_index": Out(ceil_log2(geometry.scale_depth)),
-                "scale_enable": Out(1),
                 "scale": In(geometry.scale_width),
                 "segments": Out(stream.Signature(segment_layout(geometry))),
                 "done": Out(1),
@@ -67,133 +79,159 @@ class Sequencer(wiring.Component):
         row = self.row
         m.submodules.loops = loops = LoopCounters(self.geometry)
         m.submodules.walk = walk = InputWalk(self.geometry)
+        m.submodules.queue = queue = Queue(segment_layout(self.geometry), depth=QUEUE_DEPTH)
+        wiring.connect(m, queue.items, wiring.flipped(self.segments))
+
+        # The row's constants are in their registers a cycle after it starts.
+        started = Signal(2)
+        m.d.sync += started.eq(Cat(self.start, started))
+
+        # Begin a segment while there is room for it.
+        inside = Signal(range(QUEUE_DEPTH + 1))
+        inside_next = Signal(range(QUEUE_DEPTH + 2))
+        room = Signal(init=1)
+        begin = Signal()
+        running = Signal()
+        m.d.comb += [
+            begin.eq(running & room),
+            inside_next.eq(inside + begin - queue.taken),
+            self.done.eq(~running & ~started.any() & (inside == 0) & ~queue.items.valid),
+        ]
+        m.d.sync += [inside.eq(inside_next), room.eq(inside_next < QUEUE_DEPTH)]
 
         # A pass loads its weights first; a tile of the last layer is read out at its end.
-        running = Signal()
-        loading = Signal()
-        reading = Signal()
-        ragged = Signal()  # the tile that was streamed is the row's last
-        move = Signal()  # the pipeline of segments moves on
-        stepping = Signal()
-        m.d.comb += stepping.eq(move & running & ~loading & ~reading)
-        with m.If(move & reading):
-            m.d.sync += reading.eq(0)
-            with m.If(ragged):
-                m.d.sync += running.eq(0)
-        with m.Elif(move & loading):
-            m.d.sync += loading.eq(0)
+        loading, reading, lines, ragged = (
+            Signal(name=name) for name in ("loading", "reading", "lines", "ragged")
+        )
+        with m.If(begin & reading):
+            m.d.sync += [reading.eq(0), loading.eq(~ragged), running.eq(~ragged)]
+        with m.If(begin & loading):
+            m.d.sync += [loading.eq(0), lines.eq(1)]
         with m.If(loops.wrap.unit):
-            m.d.sync += loading.eq(1)
+            m.d.sync += [lines.eq(0), loading.eq(1)]
         with m.If(loops.wrap.plane):
-            m.d.sync += [reading.eq(row.raw), ragged.eq(loops.last.tile)]
-            with m.If(loops.last.tile & ~row.raw):
-                m.d.sync += running.eq(0)
-        with m.If(self.start):
-            m.d.sync += [running.eq(1), loading.eq(1), reading.eq(0)]
+            m.d.sync += [
+                ragged.eq(loops.last.tile),  # the tile that was streamed is the row's last
+                reading.eq(row.raw),
+                loading.eq(~row.raw & ~loops.last.tile),
+                running.eq(row.raw | ~loops.last.tile),
+            ]
+        with m.If(started[0]):
+            m.d.sync += [running.eq(1), loading.eq(1)]
         m.d.comb += [
-            loops.start.eq(self.start),
+            loops.start.eq(started[0]),
             loops.row.eq(row),
             loops.units.eq(self.units),
-            loops.step.eq(stepping),
-            walk.start.eq(self.start),
+            loops.step.eq(lines & room),
+        ]
+
+        # Stage 1: what the loops said; walk and memories follow them.
+        stages = [Signal(segment_layout(self.geometry), name=f"stage_{n}") for n in range(1, 6)]
+        valid = Signal(len(stages))
+        wrap = Signal.like(loops.wrap)
+        step, ends_pass, ends_row = (Signal(name=n) for n in ("step", "ends_pass", "ends_row"))
+        now = Signal(segment_layout(self.geometry))
+        last = loops.last
+        m.d.sync += [
+            valid.eq(Cat(begin, valid)),
+            step.eq(loops.step),
+            wrap.eq(loops.wrap.as_value() | started[0].replicate(len(wrap.as_value()))),
+            ends_pass.eq(last.cw & last.kx & last.ky & last.plane & ~row.raw),
+            ends_row.eq(ragged),
+            stages[0].load.eq(loading),
+            stages[0].read.eq(reading),
+            stages[0].lane.eq(loops.lane),
+            stages[0].first.eq(loops.first),
+            stages[0].last.eq(loops.final),
+        ]
+        m.d.comb += [
             walk.row.eq(row),
             walk.part.eq(self.part),
-            walk.step.eq(stepping),
-            walk.wrap.eq(loops.wrap),
-            walk.move.eq(move),
+            walk.step.eq(step),
+            walk.wrap.eq(wrap),
+            now.eq(stages[0]),
+            now.records.eq(ends_pass),
+            now.end.eq(ends_row & self.final),
+            now.channels.eq(Mux(ends_row, row.channels_tail, self.geometry.columns)),
+            now.x.eq(walk.x),
+            now.slot.eq(walk.slot),
+            now.column.eq(walk.column),
+            now.word_column.eq(walk.word_column),
         ]
+        self._memories(m, now, started[1], step, wrap, valid[0])
 
-        segment = Signal(segment_layout(self.geometry))
-        self._memories(m, loops, segment, move & loading & ~reading)
+        # Later stages: what needs more cycles joins.
+        unpaced = Signal()
+        m.d.sync += unpaced.eq(row.pace == 0)
+        for number, (before, stage) in enumerate(pairwise([now, *stages[1:]]), start=1):
+            m.d.sync += stage.eq(before)
+            if number == 2:
+                brief = before.read | ((unpaced | ~before.last) & (row.shortest == 0))
+                m.d.sync += stage.single.eq(~before.load & (before.count == 0) & brief)
+            if number == 1:  # of a load: its cycles
+                cycles = (Issuer.load_cycles(self.geometry, records=n) - 1 for n in (False, True))
+                load_count = Signal(len(stage.count))
+                m.d.comb += load_count.eq(Mux(before.records, *reversed([*cycles])))
+                m.d.sync += stage.count.eq(Mux(before.load, load_count, before.count))
+            if number == 1 + InputWalk.WINDOW_CYCLES:
+                m.d.sync += stage["pass"].eq(walk.window)
+            if number == 1 + self.SCALE_CYCLES:
+                m.d.sync += stage.scale.eq(self.scale)
         m.d.comb += [
-            segment.load.eq(loading & ~reading),
-            segment.read.eq(reading),
-            segment.end.eq(ragged & self.final),
-            segment.channels.eq(Mux(ragged, row.channels_tail, self.geometry.columns)),
-            segment.x.eq(walk.x),
-            segment.slot.eq(walk.slot),
-            segment.column.eq(walk.column),
-            segment.word_column.eq(walk.word_column),
-            segment["pass"].eq(walk.window),
-            segment.lane.eq(loops.lane),
-            segment.first.eq(loops.first),
-            segment.last.eq(loops.final),
-            # These join later.
-            *(segment[name].eq(0) for name in ("lines", "row", "inside", "scale")),
+            queue.push.eq(valid[-1]),
+            queue.item.eq(stages[-1]),
+            queue.item.lines.eq(walk.lines),
+            queue.item.row.eq(walk.line_row),
+            queue.item.inside.eq(walk.inside),
         ]
-
-        # Two more stages, for the walk's sums; the lane scale joins at the second.
-        stages = [Signal(segment_layout(self.geometry), name=f"segment_{n}") for n in (1, 2)]
-        valid = [Signal(name=f"valid_{n}") for n in (1, 2)]
-        m.d.comb += [
-            move.eq(~valid[1] | self.segments.ready),
-            self.scale_enable.eq(move),
-            self.segments.valid.eq(valid[1]),
-            self.segments.payload.eq(stages[1]),
-            self.segments.payload.lines.eq(walk.lines),
-            self.segments.payload.row.eq(walk.line_row),
-            self.segments.payload.inside.eq(walk.inside),
-            self.done.eq(~running & ~valid[0] & ~valid[1]),
-        ]
-        with m.If(move):
-            m.d.sync += [
-                stages[0].eq(segment),
-                valid[0].eq(running),
-                stages[1].eq(stages[0]),
-                stages[1].scale.eq(self.scale),
-                valid[1].eq(valid[0]),
-            ]
         return m
 
-    def _memories(self, m: Module, loops: LoopCounters, segment: Signal, loaded: Signal) -> None:
+    def _memories(
+        self, m: Module, now: data.View, start: Value, step: Signal, wrap: data.View, valid: Value
+    ) -> None:
         """Places in the scale, weight and accumulator memories."""
-        geometry, row, wrap = self.geometry, self.row, loops.wrap
+        geometry, row = self.geometry, self.row
 
         # Lane scales: weight plane by weight plane, lane by lane.
         scale = Signal(ceil_log2(geometry.scale_depth))
         plane = Signal(ceil_log2(geometry.scale_depth))
         next_plane = Signal(ceil_log2(geometry.scale_depth))
         m.d.comb += [next_plane.eq(plane + row.lane_last + 1), self.scale_index.eq(scale)]
-        with m.If(loops.step):
+        with m.If(step):
             m.d.sync += scale.eq(scale + 1)
         with m.If(wrap.lane):
             m.d.sync += scale.eq(plane)
         with m.If(wrap.ky):
             m.d.sync += [plane.eq(next_plane), scale.eq(next_plane)]
-        with m.If(wrap.plane | self.start):
+        with m.If(wrap.plane):
             m.d.sync += [plane.eq(row.scale_base), scale.eq(row.scale_base)]
 
         # Weights: pass by pass, tile by tile. Thresholds: tile by tile.
         weights = Signal(ceil_log2(geometry.weight_depth))
         record = Signal(ceil_log2(geometry.weight_depth))
-        with m.If(loaded):
+        with m.If(valid & now.load):
             m.d.sync += weights.eq(weights + geometry.weight_load_cycles)
         with m.If(wrap.plane):
             m.d.sync += record.eq(record + geometry.record_words)
-        with m.If(self.start):
+        with m.If(start):
             m.d.sync += [weights.eq(row.weight_base), record.eq(row.record_base)]
-        last = loops.last
-        m.d.comb += [
-            segment.weights.eq(weights),
-            segment.record.eq(record),
-            segment.records.eq(last.cw & last.kx & last.ky & last.plane & ~row.raw),
-        ]
+        m.d.comb += [now.weights.eq(weights), now.record.eq(record)]
 
         # Accumulators: position by position, unit by unit; or one line's, over and over.
-        accumulator = Signal(len(segment.address))
-        following = Signal(len(segment.count))
-        count = Signal(len(segment.count))
+        accumulator = Signal(len(now.address))
+        following = Signal(len(now.count))
+        count, units_last = Signal(len(now.count)), Signal(len(now.count))
         m.d.comb += [
             following.eq(accumulator + row.map_width_last + 1),
-            segment.address.eq(accumulator),
+            now.address.eq(accumulator),
         ]
+        m.d.sync += units_last.eq(self.units - 1)
         with m.If(wrap.lane & row.keep):
             m.d.sync += accumulator.eq(following)
-        with m.If(wrap.unit | self.start):
+        with m.If(wrap.unit):
             m.d.sync += accumulator.eq(0)
         with m.If(wrap.unit):
             m.d.sync += count.eq(following - 1)
-        with m.If(segment.read):
-            m.d.comb += segment.count.eq(Mux(row.flat, self.units - 1, count))
-        with m.Else():
-            m.d.comb += segment.count.eq(Mux(row.flat, self.units - 1, row.map_width_last))
+        m.d.comb += now.count.eq(
+            Mux(row.flat, units_last, Mux(now.read, count, row.map_width_last))
+        )

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program store: program rows, lane scales, and the block's constants."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.program import ROW_WORD_BITS, Target, row_words
 from xnorflow.gateware.layouts import bus_layout, row_layout
+from xnorflow.gateware.memory import BlockMemory
 
 __all__ = ["ProgramStore"]
 
@@ -24,14 +24,16 @@ class ProgramStore(wiring.Component):
     rewind, fetch : In(1)
         The next row is row 0; fetch the next row.
     row : Out(row_layout)
-        The row fetched last, ``row_words + 2`` cycles after ``fetch``, until the next one.
+        The row fetched last, ``fetch_cycles`` after ``fetch``, until the next one.
     first_row, first_row_valid : Out(row_layout), Out(1)
         Row 0, once it was fetched.
-    scale_index, scale_enable, scale : In, In, Out
-        Lane scale, one cycle after an enabled index; else it stays.
+    scale_index, scale : In, Out
+        Lane scale, ``SCALE_CYCLES`` after its index.
     rows, block : Out(16)
         Rows of the program; most images in a block.
     """
+
+    SCALE_CYCLES = BlockMemory.latency_cycles
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
@@ -44,7 +46,6 @@ class ProgramStore(wiring.Component):
                 "first_row": Out(row_layout(geometry)),
                 "first_row_valid": Out(1),
                 "scale_index": In(ceil_log2(geometry.scale_depth)),
-                "scale_enable": In(1),
                 "scale": Out(geometry.scale_width),
                 "rows": Out(16),
                 "block": Out(16),
@@ -54,7 +55,7 @@ class ProgramStore(wiring.Component):
     @staticmethod
     def fetch_cycles(geometry: Geometry) -> int:
         """Cycles from ``fetch`` to the row."""
-        return row_words(geometry) + 2
+        return row_words(geometry) + 1 + BlockMemory.latency_cycles
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -65,22 +66,27 @@ class ProgramStore(wiring.Component):
             return bus.valid & (bus.target == target)
 
         # Rows move into their register word by word, from the top.
-        m.submodules.memory = memory = Memory(
-            shape=ROW_WORD_BITS, depth=geometry.layer_depth * words, init=[]
+        m.submodules.memory = memory = BlockMemory(
+            width=ROW_WORD_BITS, depth=geometry.layer_depth * words
         )
-        write, read = memory.write_port(), memory.read_port()
-        address = Signal(len(read.addr))
+        address = Signal(len(memory.read_address))
         left = Signal(range(words + 1))
-        arrives = Signal()
-        first, first_arrives = Signal(), Signal()  # the row that is fetched is row 0
+        # Of the word that the memory gives: it is asked for, it is row 0's.
+        asked, of_first = Signal(BlockMemory.latency_cycles), Signal(BlockMemory.latency_cycles)
+        last = Signal(BlockMemory.latency_cycles)
+        arrives, first, row_ends = asked[-1], Signal(), last[-1]
         m.d.comb += [
-            write.en.eq(writes(Target.LAYER)),
-            write.addr.eq(bus.address),
-            write.data.eq(bus.data),
-            read.en.eq(1),
-            read.addr.eq(address),
+            memory.write_enable.eq(writes(Target.LAYER)),
+            memory.write_address.eq(bus.address),
+            memory.write_data.eq(bus.data),
+            memory.read_enable.eq(1),
+            memory.read_address.eq(address),
         ]
-        m.d.sync += [arrives.eq((left != 0) & ~self.rewind), first_arrives.eq(first)]
+        m.d.sync += [
+            asked.eq(Mux(self.rewind, 0, Cat(left != 0, asked))),
+            of_first.eq(Cat(first, of_first)),
+            last.eq(Cat(left == 1, last)),
+        ]
         with m.If(left != 0):
             m.d.sync += [left.eq(left - 1), address.eq(address + 1)]
         with m.If(self.fetch):
@@ -92,29 +98,28 @@ class ProgramStore(wiring.Component):
         held = Signal(words * ROW_WORD_BITS)
         held_first = Signal(words * ROW_WORD_BITS)
         m.d.comb += [
-            shifted.eq(Cat(held[ROW_WORD_BITS:], read.data)),
+            shifted.eq(Cat(held[ROW_WORD_BITS:], memory.read_data)),
             self.row.eq(held[:size]),
             self.first_row.eq(held_first[:size]),
         ]
         with m.If(arrives):
             m.d.sync += held.eq(shifted)
-            with m.If(first_arrives & ~self.first_row_valid):
+            with m.If(of_first[-1] & ~self.first_row_valid):
                 m.d.sync += held_first.eq(shifted)
-                m.d.sync += self.first_row_valid.eq(left == 0)
+                m.d.sync += self.first_row_valid.eq(row_ends)
         with m.If(writes(Target.LAYER)):
             m.d.sync += self.first_row_valid.eq(0)
 
-        m.submodules.scales = scales = Memory(
-            shape=geometry.scale_width, depth=geometry.scale_depth, init=[]
+        m.submodules.scales = scales = BlockMemory(
+            width=geometry.scale_width, depth=geometry.scale_depth
         )
-        scale_write, scale_read = scales.write_port(), scales.read_port()
         m.d.comb += [
-            scale_write.en.eq(writes(Target.SCALE)),
-            scale_write.addr.eq(bus.address),
-            scale_write.data.eq(bus.data),
-            scale_read.en.eq(self.scale_enable),
-            scale_read.addr.eq(self.scale_index),
-            self.scale.eq(scale_read.data),
+            scales.write_enable.eq(writes(Target.SCALE)),
+            scales.write_address.eq(bus.address),
+            scales.write_data.eq(bus.data),
+            scales.read_enable.eq(1),
+            scales.read_address.eq(self.scale_index),
+            self.scale.eq(scales.read_data),
         ]
 
         with m.If(writes(Target.CONTROL)):

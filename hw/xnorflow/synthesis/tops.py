@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal, Value
+from amaranth import Cat, ClockDomain, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -54,17 +54,23 @@ class BareArray(wiring.Component):
 
 
 class Chip(wiring.Component):
-    """The accelerator without the ports that only a simulation watches."""
+    """The accelerator without the ports that only a simulation watches.
+
+    Without a reset too: a bitstream says what registers begin with, and the host can abort.
+    """
 
     def __init__(self, geometry: Geometry) -> None:
         self.accelerator = Accelerator(geometry, build_hash=0)
         members = self.accelerator.signature.members
-        super().__init__({name: port for name, port in members.items() if name[:4] != "tap_"})
+        self.ports = {name: port for name, port in members.items() if name[:4] != "tap_"}
+        super().__init__({"clk": In(1), **self.ports})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        m.domains.sync = domain = ClockDomain(reset_less=True)
+        m.d.comb += domain.clk.eq(self.clk)
         m.submodules.accelerator = self.accelerator
-        for name, member in self.signature.members.items():
+        for name, member in self.ports.items():
             ours, theirs = getattr(self, name), getattr(self.accelerator, name)
             if member.is_signature:
                 wiring.connect(m, wiring.flipped(ours), theirs)

@@ -20,9 +20,9 @@ FETCH_CYCLES = 6
 FOOT_SUM_CYCLES = 3
 COLLECT_CYCLES = 4
 """From a position's codes to the last write of a result of one write."""
-START_CYCLES = 7
+START_CYCLES = 14
 """From a row's start to its first load's first beat."""
-CONTROL_CYCLES = 5
+CONTROL_CYCLES = 6
 """Of a row, beside reading its words and running it."""
 
 LOSSES = (
