@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 
-from xnorflow.gateware.popcount import Cell
+from xnorflow.gateware.chains import Cell
 
 __all__ = ["add_cells"]
 

@@ -12,8 +12,7 @@ from tests.gateware.carry import add_cells
 from tests.gateware.helpers import popcount, trace
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware import popcount as chains
-from xnorflow.gateware import target
+from xnorflow.gateware import chains, target
 from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.target import Target
 
@@ -79,7 +78,9 @@ class Stimulus:
 
     def _cycle(self, *, load: int, masked: bool = False) -> None:
         geometry, rng = self.geometry, self.rng
-        bound = geometry.sum_bound(self.row - 1) if self.row else 0
+        doubles = geometry.doubles(self.row)
+        most = geometry.sum_bound if doubles else geometry.count_bound
+        bound = most(self.row - 1) if self.row else 0
         if self.double:
             bound = min(bound, (geometry.sum_bound(self.row) - geometry.word_width) // 2)
         lanes = geometry.columns_per_hop * geometry.pixels
@@ -165,8 +166,8 @@ def test_latency_and_largest_sum(shape: str, row: int, form: str) -> None:
     dut = element(geometry, row, form)
     lanes = geometry.columns_per_hop * geometry.pixels
     word = geometry.word_width
-    above = geometry.sum_bound(row) - word if row else 0
-    above = min(above, geometry.sum_bound(row - 1)) if row else 0
+    most = geometry.sum_bound if geometry.doubles(row) else geometry.count_bound
+    above = min(most(row) - word, most(row - 1)) if row else 0
     ones = [(1 << word) - 1] * geometry.pixels
     inputs = [
         {
@@ -183,6 +184,19 @@ def test_latency_and_largest_sum(shape: str, row: int, form: str) -> None:
     # Registers without a reset start at 0 in simulation.
     assert all(each == [above] * lanes for each in sums[2 : 5 + dut.latency_cycles])
     assert all(each == [above] * lanes for each in sums[6 + dut.latency_cycles :])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_doubled_sums_pass_a_row_that_does_not_double(form: str) -> None:
+    geometry = Geometry.parse("3x3x2x64")
+    assert geometry.sum_bound(8) > 4 * geometry.count_bound(8)
+    stimulus = Stimulus(geometry, 8, seed=5)
+    stimulus.run(20)
+    rng = random.Random(6)
+    for cycle in stimulus.cycles:
+        cycle["masks"] = 0
+        cycle["sums_in"] = [rng.randint(0, geometry.sum_bound(8)) for _ in range(2)]
+    check(geometry, 8, form, stimulus)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -174,11 +174,15 @@ class Geometry:
         """Whether the sum that falls into a row can count twice."""
         return 1 <= row < self.planes_per_pass
 
+    def count_bound(self, row: int) -> int:
+        """Largest partial sum that leaves a row where none doubled."""
+        return (row + 1) * self.word_width
+
     def sum_bound(self, row: int) -> int:
         """Largest partial sum that leaves a row."""
         planes = min(row + 1, self.planes_per_pass)
         window = self.rows * PIXEL_CHANNELS
-        return max((row + 1) * self.word_width, window * ((1 << planes) - 1))
+        return max(self.count_bound(row), window * ((1 << planes) - 1))
 
     def sum_width(self, row: int = -1) -> int:
         """Bits of the unsigned partial sum that leaves a row; by default the last one."""
