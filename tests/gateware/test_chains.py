@@ -8,18 +8,12 @@ from functools import lru_cache
 
 import pytest
 from amaranth import Const, Module, Signal, Value
-from amaranth.back import rtlil
 from tests.gateware.carry import add_cells
-from tests.gateware.yosys import run_yosys
+from tests.gateware.yosys import proof, prove
 
 from xnorflow.gateware import chains
 from xnorflow.gateware.chains import Adder, Cell, Spare, add_chains, split_chains
 from xnorflow.gateware.popcount import PopcountTree
-
-_CELLS = {
-    "ecp5": "+/lattice/ccu2c_sim.vh +/lattice/common_sim.vh",
-    "xc7": "+/xilinx/cells_sim.v",
-}
 
 
 def adder(positions: int, top: bool, name: str = "total") -> Adder:
@@ -83,22 +77,6 @@ def test_adders_whose_carry_nobody_wants_end_chains() -> None:
 def test_an_adder_longer_than_the_cap_has_its_own_chain() -> None:
     long = adder(12, True)
     assert split_chains([long, adder(3, True)], 8)[0] == [long]
-
-
-def proof(build: object, family: str) -> str:
-    """RTLIL of a module with the ports ``bits`` (free) and ``wrong`` (what must stay 0)."""
-    m = Module()
-    bits = Signal(160)
-    wrong = Signal()
-    m.d.comb += wrong.eq(build(m, iter(bits), family))  # type: ignore[operator]
-    return rtlil.convert(m, name="proof", ports=[bits, wrong], emit_src=False)
-
-
-def prove(text: str, family: str) -> None:
-    cells = _CELLS[family]
-    script = f"read_rtlil proof.il; read_verilog {cells}; hierarchy -top proof; proc; flatten; "
-    script += "opt_clean; sat -verify -prove wrong 0 proof"
-    run_yosys(script, files={"proof.il": text})
 
 
 def level(m: Module, bits: object, family: str, *, width: int, at: int, cap: int) -> Value:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Yosys, for proofs."""
+"""Yosys, for proofs about a family's cells."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-__all__ = ["run_yosys"]
+from amaranth import Module, Signal
+from amaranth.back import rtlil
+
+__all__ = ["proof", "prove", "run_yosys"]
+
+_CELLS = {
+    "ecp5": "+/lattice/ccu2c_sim.vh +/lattice/common_sim.vh",
+    "xc7": "+/xilinx/cells_sim.v",
+}
 
 
 def run_yosys(script: str, *, files: dict[str, str]) -> str:
@@ -29,3 +37,19 @@ def run_yosys(script: str, *, files: dict[str, str]) -> str:
     if done.returncode:
         raise AssertionError(f"Yosys: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.stdout
+
+
+def proof(build: object, family: str) -> str:
+    """RTLIL of a module with the ports ``bits`` (free) and ``wrong`` (what must stay 0)."""
+    m = Module()
+    bits = Signal(160)
+    wrong = Signal()
+    m.d.comb += wrong.eq(build(m, iter(bits), family))  # type: ignore[operator]
+    return rtlil.convert(m, name="proof", ports=[bits, wrong], emit_src=False)
+
+
+def prove(text: str, family: str) -> None:
+    cells = _CELLS[family]
+    script = f"read_rtlil proof.il; read_verilog {cells}; hierarchy -top proof; proc; flatten; "
+    script += "opt_clean; sat -verify -prove wrong 0 proof"
+    run_yosys(script, files={"proof.il": text})

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The columns' feet: lane scale, accumulator memory, threshold unit."""
 
-from amaranth import Cat, Module, Mux, Shape, Signal, signed
+from amaranth import Cat, Const, Module, Shape, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
+from xnorflow.gateware.addition import ChosenSum, add_chosen
 from xnorflow.gateware.array import record_layout
 from xnorflow.gateware.layouts import code_layout, token_layout
 from xnorflow.gateware.memory import BlockMemory
 from xnorflow.gateware.realcount import RealCount
+from xnorflow.gateware.target import family_of
 from xnorflow.gateware.threshold import ThresholdUnit
 
 __all__ = ["Feet"]
@@ -107,20 +109,28 @@ class Feet(wiring.Component):
         m.d.comb += [memory.read_enable.eq(1), memory.read_address.eq(self.token.address)]
 
         totals = []
+        halves, steps = [], []
         for index in range(self.count):
             # Stage 1: mismatches to a signed sum. Stage 2: lane scale.
+            half = Signal(signed(len(self.n) - 1), name=f"half_{index}")
             signed_sum = Signal(signed(len(self.n)), name=f"sum_{index}")
             product = Signal(signed(width), name=f"product_{index}")
+            once = self.sums[index]
+            halves.append(ChosenSum(half, self.n[1:].as_signed(), once, once, Const(0)))
             m.d.sync += [
-                signed_sum.eq((self.sums[index] << 1) + self.n),
+                signed_sum.eq(Cat(self.n[0], half)),
                 product.eq(signed_sum * tokens[1].scale),
             ]
             # Stage 3: accumulate.
             total = Signal(signed(width), name=f"total_{index}")
             stored = memory.read_data[index * width : (index + 1) * width].as_signed()
-            m.d.sync += total.eq(product + Mux(tokens[2].first, 0, stored))
+            step = Signal(signed(width), name=f"step_{index}")
+            steps.append(ChosenSum(step, product, Const(0), stored, tokens[2].first))
+            m.d.sync += total.eq(step)
             m.d.comb += self.values[index].eq(total)
             totals.append(total)
+        for sums in (halves, steps):
+            add_chosen(m, family_of(platform), sums)
         done = tokens[-1]
         m.d.comb += [
             memory.write_address.eq(done.address),

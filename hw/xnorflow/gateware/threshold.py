@@ -6,7 +6,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
+from xnorflow.gateware.addition import ChosenSum, add_chosen
 from xnorflow.gateware.layouts import code_layout
+from xnorflow.gateware.target import family_of
 
 __all__ = ["ThresholdUnit"]
 
@@ -81,11 +83,18 @@ class ThresholdUnit(wiring.Component):
             for level in range(lanes):
                 step = 1 << (lanes - level)
                 choices = thresholds[step // 2 - 1 :: step]
-                threshold = Array(choices)[code] if level else choices[0]
                 found = Signal(level + 1, name=f"code_{pixel}_{level}")
                 # acc >= T is -acc + (T - 1) < 0.
                 excess = Signal(signed(width + 1), name=f"excess_{pixel}_{level}")
-                m.d.comb += excess.eq(value + threshold)
+                lower, upper = choices[::2], choices[1::2] or choices
+                choice = ChosenSum(
+                    excess,
+                    value,
+                    when_1=Array(upper)[code[1:]] if level > 1 else upper[0],
+                    when_0=Array(lower)[code[1:]] if level > 1 else lower[0],
+                    choice=code[0] if level else Const(0),
+                )
+                add_chosen(m, family_of(platform), [choice])
                 m.d.sync += found.eq(Cat(excess[-1], code))
                 if level + 1 < lanes:
                     later = Signal(signed(width), name=f"value_{pixel}_{level}")
