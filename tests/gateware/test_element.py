@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 from amaranth import Module
-from tests.gateware.carry import add_cells
+from tests.gateware.carry import add_cells, add_two_outputs
 from tests.gateware.helpers import popcount, trace
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware import chains, target
+from xnorflow.gateware import chains, compressor, target
+from xnorflow.gateware import element as element_module
 from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.target import Target
 
-FORMS = ("portable", "chained")
+FORMS = ("portable", "chained", "compressed")
 
 # Shape and row: every word width; loads of 1, 2, 4, 8 and 16 beats; 1, 2 and 4 columns a hop;
 # sums that double; several pixel streams.
@@ -35,10 +36,13 @@ CASES = (
 
 
 @pytest.fixture(autouse=True)
-def _model_family(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A family whose carry cells can be simulated; test_popcount proves that they are the real."""
-    monkeypatch.setattr(target, "FAMILIES", (*target.FAMILIES, "chained"))
+def _model_families(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Families whose cells can be simulated; other tests prove that they are the real ones."""
+    monkeypatch.setattr(target, "FAMILIES", (*target.FAMILIES, "chained", "compressed"))
     monkeypatch.setitem(chains._CHAINS, "chained", add_cells)
+    monkeypatch.setitem(chains._CHAINS, "compressed", add_cells)
+    monkeypatch.setattr(element_module, "TWO_OUTPUTS", ("compressed",))
+    monkeypatch.setattr(compressor, "two_outputs", add_two_outputs)
 
 
 def element(geometry: Geometry, row: int, form: str) -> ElementRow:

@@ -207,7 +207,14 @@ def _ecp5_chain(m: Module, cells: list[Cell], sums: list[Signal | None]) -> None
 
 
 def _xc7_chain(m: Module, cells: list[Cell], sums: list[Signal | None]) -> None:
-    """CARRY4 cells of four positions each, with a LUT6_2 for each position."""
+    """CARRY4 cells of four positions each, with a LUT6_2 for each position.
+
+    A first position that only sends up a bit needs none: the first cell takes it as it is.
+    """
+    first: ValueLike = Const(0)
+    if cells[0].table in (Cell.separate().table, Cell.separate(0).table):
+        first = cells[0].inputs[0] if cells[0].inputs else first
+        cells, sums = cells[1:], sums[1:]
     carry: Signal | None = None
     for at in range(0, len(cells), 4):
         propagate, generate, total = (Signal(4, name=name) for name in ("s", "di", "o"))
@@ -233,7 +240,7 @@ def _xc7_chain(m: Module, cells: list[Cell], sums: list[Signal | None]) -> None:
         m.submodules += Instance(
             "CARRY4",
             i_CI=Const(0) if carry is None else carry,
-            i_CYINIT=Const(0),
+            i_CYINIT=first if carry is None else Const(0),
             i_S=propagate,
             i_DI=generate,
             o_O=total,

@@ -9,14 +9,19 @@ from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.chains import Adder, Cell, Spare, add_chains
+from xnorflow.gateware.compressor import Compressor
 from xnorflow.gateware.popcount import PopcountTree
+from xnorflow.gateware.resting import delayed_loads, delayed_word, resting_weights
 from xnorflow.gateware.target import PORTABLE, family_of
 
 __all__ = ["ElementRow"]
 
-CHAIN_POSITIONS = {"ecp5": 52, "xc7": 132}
+CHAIN_POSITIONS = 52
 """Most positions of a carry chain: longer ones waste fewer, shorter ones are quicker and easier to
-place. Two nanoseconds for 52 on an ECP5, and for 132 on a 7-series."""
+place. Two nanoseconds for 52 on an ECP5."""
+
+TWO_OUTPUTS = ("xc7",)
+"""Families with a LUT that is a full adder."""
 
 
 class ElementRow(wiring.Component):
@@ -57,7 +62,7 @@ class ElementRow(wiring.Component):
     Timing
     ------
     One word a cycle, ``latency_cycles`` = log2(word_width): every level of the popcount is
-    registered, then the sum. Nothing stalls, and nothing needs a reset: masked words leave zeros.
+    registered, then the sum. Nothing stalls, and nothing needs a reset: a masked word leaves zeros.
     """
 
     def __init__(self, geometry: Geometry, *, row: int) -> None:
@@ -95,6 +100,8 @@ class ElementRow(wiring.Component):
         family = family_of(platform)
         if family == PORTABLE:
             self._portable(m)
+        elif family in TWO_OUTPUTS:
+            self._compressed(m, family)
         else:
             self._chained(m, family)
         return m
@@ -147,12 +154,18 @@ class ElementRow(wiring.Component):
     def _chained(self, m: Module, family: str) -> None:
         geometry, tree = self.geometry, self.tree
         columns, pixels = range(geometry.columns_per_hop), range(geometry.pixels)
-        cap = CHAIN_POSITIONS.get(family, 52)
         idle = Signal(geometry.pixels)
         m.d.comb += idle.eq(~self.masks)
-        loads = self._loads(m)
-        resting = [self._resting(m, column, loads) for column in columns]
-        words = self._delayed_words(m)
+        delays = [tree.delay(bit) for bit in range(tree.width)]
+        loads = delayed_loads(m, self.load, delays)
+        resting = [
+            resting_weights(m, self.weights[column], loads, delays, name=f"{column}")
+            for column in columns
+        ]
+        words = [
+            delayed_word(m, self.words[pixel], delays, name=f"{pixel}")
+            for pixel in range(geometry.pixels)
+        ]
 
         # The last bit of each word: an XOR that may take an idle place of any chain.
         lasts = {
@@ -194,21 +207,43 @@ class ElementRow(wiring.Component):
                     last = Signal(name=f"last_{lane[0]}_{lane[1]}", reset_less=True)
                     m.d.sync += last.eq(differ)
                     registers[lane].append(last)
-            for pixel in pixels:
-                with m.If(idle[pixel]):
-                    for column in columns:
-                        m.d.sync += [each.eq(0) for each in registers[column, pixel]]
             counts = registers
-            later = Signal(geometry.pixels, name=f"idle_{level}", reset_less=True)
-            m.d.sync += later.eq(idle)
-            idle = later
+            if level < tree.levels:
+                later = Signal(geometry.pixels, name=f"idle_{level}", reset_less=True)
+                m.d.sync += later.eq(idle)
+                idle = later
+        for pixel in pixels:
+            with m.If(idle[pixel]):
+                for column in columns:
+                    m.d.sync += [each.eq(0) for each in counts[column, pixel]]
 
         for column in columns:
             for pixel in pixels:
                 adders.append(self._falling(m, column * geometry.pixels + pixel,
                                             *counts[column, pixel]))  # fmt: skip
-        add_chains(m, family, adders, spares, cap=cap)
+        add_chains(m, family, adders, spares, cap=CHAIN_POSITIONS)
         m.d.comb += [spare.result.eq(spare.a ^ spare.b) for spare in spares]
+
+    # -- full adders of a LUT each -----------------------------------------------------------
+
+    def _compressed(self, m: Module, family: str) -> None:
+        geometry, tree = self.geometry, self.tree
+        idle: Value = ~self.masks
+        for level in range(1, tree.levels):
+            later = Signal(geometry.pixels, name=f"idle_{level}", reset_less=True)
+            m.d.sync += later.eq(idle)
+            idle = later
+        adders = []
+        for column in range(geometry.columns_per_hop):
+            resting = resting_weights(
+                m, self.weights[column], [self.load], [0] * tree.width, name=f"{column}"
+            )
+            for pixel in range(geometry.pixels):
+                pairs = list(zip(self.words[pixel], resting, strict=True))
+                compressor = Compressor(m, f"{column}_{pixel}")
+                count, last = compressor.count(pairs, tree.levels, idle[pixel])
+                adders.append(self._falling(m, column * geometry.pixels + pixel, count, last))
+        add_chains(m, family, adders, [], cap=1)
 
     def _falling(self, m: Module, index: int, count: Signal, last: Signal) -> Adder:
         """The sum from above, the count, and the last bit as carry-in."""
@@ -233,59 +268,3 @@ class ElementRow(wiring.Component):
         total = Signal(added, name=f"total_{index}")
         m.d.sync += self.sums_out[index].eq(Cat(total, above[added:]))
         return Adder((last,), tuple(cells), total)
-
-    def _delayed_words(self, m: Module) -> list[list[Value]]:
-        """Each pixel stream's word, each bit as late as the tree wants it."""
-        tree = self.tree
-        words = []
-        for pixel in range(self.geometry.pixels):
-            bits: list[Value] = list(self.words[pixel])
-            for cycle in range(1, tree.levels):
-                late = [bit for bit in range(tree.width) if tree.delay(bit) >= cycle]
-                stage = Signal(len(late), name=f"word_{pixel}_{cycle}", reset_less=True)
-                m.d.sync += stage.eq(Cat(bits[bit] for bit in late))
-                for at, bit in enumerate(late):
-                    bits[bit] = stage[at]
-            words.append(bits)
-        return words
-
-    def _resting(self, m: Module, column: int, loads: list[Signal]) -> list[Signal]:
-        """A column's weights, a register a bit, shifted along ``weight_beat`` lanes.
-
-        A bit that meets its word k cycles late must hold the old weight k cycles longer, and have
-        the new one k cycles later than the others. It joins the shifting late: bits at depth j of
-        a lane may miss the first j shifts. Where k > j, registers delay the lane before it.
-        """
-        geometry, tree = self.geometry, self.tree
-        beat, width = geometry.weight_beat, tree.width
-        bits = [Signal(name=f"resting_{column}_{bit}", reset_less=True) for bit in range(width)]
-        latest = tree.levels - 1
-        windows: dict[tuple[int, int], list[object]] = {}
-        for lane in range(beat):
-            source: Value = self.weights[column][lane]
-            shift = 0  # cycles by which the lane is delayed so far
-            for depth in range(width // beat):
-                bit = width - beat * (depth + 1) + lane
-                delay = tree.delay(bit)
-                while delay > depth + shift:
-                    waiting = Signal(name=f"waiting_{column}_{bit}_{shift}", reset_less=True)
-                    m.d.sync += waiting.eq(source)
-                    source = waiting
-                    shift += 1
-                begin = min(latest, depth + shift) if delay > shift else shift
-                windows.setdefault((begin, shift), []).append(bits[bit].eq(source))
-                source = bits[bit]
-        for (begin, shift), statements in windows.items():
-            with m.If(Cat(loads[shift : begin + 1]).all()):
-                m.d.sync += statements
-        return bits
-
-    def _loads(self, m: Module) -> list[Signal]:
-        """``load``, and how it was up to levels - 1 cycles ago."""
-        loads = [self.load]
-        for cycle in range(1, self.tree.levels):
-            name = f"load_{cycle}"
-            later = Signal(name=name, reset_less=True)
-            m.d.sync += later.eq(loads[-1])
-            loads.append(later)
-        return loads
