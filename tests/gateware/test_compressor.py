@@ -23,7 +23,7 @@ def adders(m: Module, bits: object, family: str) -> Value:
     single = [Bit((next(bits),)) for _ in range(2)]  # type: ignore[call-overload]
     right = sum(bit.terms[0] ^ bit.terms[1] for bit in pairs) + sum(b.terms[0] for b in single)
     compressed = Compressor(m, "proof", [[*pairs, *single]])
-    compressed._add(1)
+    compressed._add()
     assert all(len(bit.terms) == 1 for column in compressed.columns for bit in column)
     assert sum(map(len, compressed.columns)) < 9
     return right != sum(

@@ -14,6 +14,8 @@ from amaranth.utils import ceil_log2
 from xnorflow.core.geometry import PIXEL_BITS, PIXEL_CHANNELS, Geometry
 from xnorflow.gateware.layouts import beat_layout, pass_layout, write_layout
 from xnorflow.gateware.memory import BlockMemory
+from xnorflow.gateware.selector import Selector
+from xnorflow.gateware.target import family_of
 
 __all__ = ["ActivationBanks", "Fetch", "rotate", "window_layout"]
 
@@ -129,6 +131,10 @@ class Fetch(wiring.Component):
         geometry, window, beat = self.geometry, self.window, self.beat
         streams, taps, rows = geometry.streams, geometry.taps, geometry.rows
 
+        def word_registers(name: str) -> list[Signal]:
+            shape = geometry.word_width
+            return [Signal(shape, name=f"{name}_{r}", reset_less=True) for r in range(rows)]
+
         # Cycle 1: bank addresses, and what each word of the window is.
         state = data.StructLayout(
             {
@@ -181,31 +187,38 @@ class Fetch(wiring.Component):
             later = Signal(state, name=f"state_{cycle}")
             m.d.sync += later.eq(states[-1])
             states.append(later)
-        _, _, at_3, at_4, at_5, _ = states
+        _, at_2, at_3, at_4, at_5, _ = states
 
         # Cycles 2 and 3 read. Cycle 4: bank rows to lines. Cycle 5: bank columns to words, where a
-        # word outside the map is selected from nowhere.
-        chosen = Signal(data.ArrayLayout(taps, rows))  # for each word, its bank column or none
+        # word outside the map is the border's or none.
+        family = family_of(platform)
+        lines, words = Selector(family, streams), Selector(family, taps + 1)
+        of_line, of_word = (
+            [Signal(kind.width, name=f"{name}_{at}", reset_less=True) for at in range(count)]
+            for name, kind, count in (("of_line", lines, streams), ("of_word", words, rows))
+        )
+        for i in range(streams):
+            turns = Array((i + row) % streams for row in range(streams))
+            m.d.sync += of_line[i].eq(lines.controls(turns[at_2.row]))
         for r in range(rows):
-            m.d.sync += [
-                chosen[r][c].eq(at_3.inside[r] & (at_3.column == (c - r) % taps))
-                for c in range(taps)
-            ]
+            turns = Array((r + column) % taps for column in range(taps))
+            outside = Mux(at_3.filled[r], taps, words.none)
+            source = Mux(at_3.inside[r], turns[at_3.column], outside)
+            m.d.sync += of_word[r].eq(words.controls(source))
+        beyond = (~at_4.planes).replicate(max(geometry.word_width - len(pattern), 0))
+        border = Cat(pattern, beyond)
         for pixel in range(geometry.pixels):
             read = self.bank_words[pixel]
-            turned = [Signal(geometry.word_width, name=f"turned_{pixel}_{r}") for r in range(rows)]
-            for c in range(taps):
-                lines = rotate([read[b * taps + c] for b in range(streams)], at_3.row)
-                m.d.sync += [turned[i * taps + c].eq(lines[i]) for i in range(streams)]
-            placed = [Signal(geometry.word_width, name=f"placed_{pixel}_{r}") for r in range(rows)]
+            turned = word_registers(f"turned_{pixel}")
+            placed = word_registers(f"placed_{pixel}")
             for r in range(rows):
-                low = at_4.filled[r].replicate(len(pattern)) & pattern
-                high = (at_4.filled[r] & ~at_4.planes).replicate(geometry.word_width)
-                word = Cat(low, high)[: geometry.word_width]
-                for c in range(taps):
-                    source = turned[r // taps * taps + c]
-                    word = word | (source & chosen[r][c].replicate(geometry.word_width))
-                m.d.sync += placed[r].eq(word)
+                i, c = divmod(r, taps)
+                of_column = [read[b * taps + c] for b in range(streams)]
+                line = turned[i * taps : (i + 1) * taps]
+                m.d.sync += [
+                    turned[r].eq(lines.select(of_column, of_line[i])),
+                    placed[r].eq(words.select([*line, border], of_word[r])),
+                ]
             self._planes(m, pixel, placed, at_5)
 
         # Cycle 6: the masks go with the words.
@@ -249,7 +262,6 @@ class Fetch(wiring.Component):
                 )
             gathered = Array(choices)[at_5.lane] if len(choices) > 1 else choices[0]
             size = geometry.rows * PIXEL_CHANNELS
-            m.d.sync += [
-                word[:size].eq(Mux(at_5.planes, gathered, placed[r][:size])),
-                word[size:].eq(Mux(at_5.planes, 0, placed[r][size:])),
-            ]
+            m.d.sync += word.eq(Cat(Mux(at_5.planes, gathered, placed[r][:size]), placed[r][size:]))
+            with m.If(at_5.planes):
+                m.d.sync += word[size:].eq(0)

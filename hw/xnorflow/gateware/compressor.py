@@ -87,7 +87,7 @@ class Compressor:
         """
         self.columns = [[Bit(pair) for pair in pairs]]
         for level in range(1, levels + 1):
-            self._add(level)
+            self._add()
             self._register(level, idle if level == levels else None)
         (zero, last), *others = self.columns
         assert all(len(column) == 1 for column in others), "too few levels"
@@ -96,9 +96,9 @@ class Compressor:
         self.m.d.comb += [bit.eq(part.terms[0]) for bit, part in zip(count, parts, strict=True)]
         return count, Value.cast(last.terms[0])
 
-    def _add(self, level: int) -> None:
+    def _add(self) -> None:
         """Full adders, as many as the LUTs between two registers allow."""
-        alone: list[tuple[Bit, Signal]] = []  # pairs whose XOR is wanted as a signal
+        alone: list[tuple[tuple[Value, ...], Signal]] = []  # pairs whose XOR is wanted as a signal
         at = 0
         while at < len(self.columns):
             column = self.columns[at]
@@ -124,14 +124,13 @@ class Compressor:
         for index in range(0, len(alone), 2):
             pairs = alone[index : index + 2]
             inputs = [term for terms, _ in pairs for term in terms]
-            functions = [lambda a, b, *_: a ^ b, lambda a, b, c=0, d=0: c ^ d][: len(pairs)]
-            for (_, wanted), made in zip(
-                pairs, two_outputs(self.m, inputs, functions), strict=True
-            ):
+            functions = [_first, _second][: len(pairs)]
+            outputs = two_outputs(self.m, inputs, functions)
+            for (_, wanted), made in zip(pairs, outputs, strict=True):
                 self.m.d.comb += wanted.eq(made)
 
     @staticmethod
-    def _alone(bit: Bit, alone: list) -> None:
+    def _alone(bit: Bit, alone: list[tuple[tuple[Value, ...], Signal]]) -> None:
         wanted = Signal(name="differs")
         alone.append((bit.terms, wanted))
         bit.terms, bit.luts = (wanted,), 1
@@ -160,12 +159,12 @@ class Compressor:
                 column[index] = Bit((later,))
 
 
-def _first(a: int, b: int, *_: int) -> int:
-    return a ^ b
+def _first(*terms: int) -> int:
+    return terms[0] ^ terms[1]
 
 
-def _second(_a: int, _b: int, c: int, d: int) -> int:
-    return c ^ d
+def _second(*terms: int) -> int:
+    return terms[2] ^ terms[3]
 
 
 def _sum(*terms: int) -> int:
