@@ -15,11 +15,12 @@ from xnorflow.train import thresholds as thresholds_module
 from xnorflow.train.binarize import ResidualBinarizer
 from xnorflow.train.data import load
 from xnorflow.train.export import export, measure, to_artifact
-from xnorflow.train.layers import BinaryLinear
-from xnorflow.train.models import BinaryNetwork, Block, Layer, build
+from xnorflow.train.layers import BinaryLinear, Scale
+from xnorflow.train.models import BinaryNetwork, Block, Layer, build, layers_of
 from xnorflow.train.recipes import Recipe, recipe
 from xnorflow.train.thresholds import find_thresholds
 from xnorflow.train.trainer import train
+from xnorflow.zoo.networks import named
 
 torch.set_num_threads(1)
 
@@ -36,6 +37,9 @@ def randomize(model: torch.nn.Module, seed: int) -> None:
             if isinstance(module, Block):
                 inputs = module.linear.weight[0].numel()
                 norm = module.norm
+                if isinstance(norm, Scale):
+                    norm.weight.fill_(0.37)
+                    continue
                 assert norm.running_mean is not None and norm.running_var is not None
                 uniform(norm.weight, -1.5, 1.5)
                 norm.weight[0] = 0.0
@@ -191,6 +195,13 @@ NETWORKS = {
         8,
         (Layer(9, kernel=5, stride=2, padding=2, lanes=1), Layer(4, kernel=5)),
     ),
+    "pools-that-overlap-and-a-mean-of-scaled-sums": (
+        8,
+        (
+            Layer(12, kernel=3, padding=1, border=128, pool=3, pool_stride=2, lanes=2),
+            Layer(4, kernel=1, head="scale", average=True),
+        ),
+    ),
 }
 
 
@@ -206,7 +217,26 @@ def test_the_golden_model_of_an_export_gives_the_float_models_bits(name: str, se
     assert_same_bits(model, artifact, images)
     if "pool" in name:
         flags = artifact.pool_min("conv1")
-        assert bool(flags.any()) == (name == "pool-before-norm")
+        assert bool(flags.any()) == (name != "pool-after-activation")
+
+
+@pytest.mark.parametrize("name", ["cnv", "cnv-padded-w1a3", "nin-cifar10-w1a2", "vgg11-cifar10"])
+def test_named_networks_export_to_their_own_structure(name: str) -> None:
+    spec = named(name, shrink=16)
+    model = build(spec.image_shape, spec.input_lanes, layers_of(spec))
+    randomize(model, 0)
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    artifact = to_artifact(model, spec.name)
+    assert_same_bits(model, artifact, images)
+    made = artifact.network
+    assert made.epilogue == spec.epilogue
+    for ours, theirs in zip(made.layers, spec.layers, strict=True):
+        assert replace(ours, in_scales=theirs.in_scales, name=theirs.name) == theirs
+
+
+def test_only_pixels_pad_with_a_code() -> None:
+    with pytest.raises(ValueError, match="layer 1 has border code 1; only the first may"):
+        build((5, 5, 1), 8, (Layer(4, kernel=3), Layer(4, kernel=3, padding=1, border=1)))
 
 
 def test_a_trained_network_exports_to_the_same_bits(tmp_path) -> None:

@@ -27,6 +27,21 @@ def train(
         int | None, typer.Option(min=1, help="Epochs instead of the recipe's.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed instead of the recipe's.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Another value of the recipe, as lr=1e-3, augmentation.flip=false, "
+            "layers.8.head=scale, layers.*.lanes=2; may be repeated.",
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Stop after the last epoch that fits.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; cuda where there is some by default.")
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads; all cores by default.")
     ] = None,
@@ -43,14 +58,22 @@ def train(
     import torch
 
     from xnorflow.train import trainer
+    from xnorflow.train.overrides import override
 
     if threads is not None:
         torch.set_num_threads(threads)
     chosen = recipes.recipe(recipe)
+    chosen = override(chosen, settings or [])
     chosen = chosen if epochs is None else replace(chosen, epochs=epochs)
     chosen = chosen if seed is None else replace(chosen, seed=seed)
     folder = run or Path("runs") / chosen.name
-    done = trainer.train(chosen, data, folder)
+    done = trainer.train(chosen, data, folder, minutes=minutes, device=device)
+    if not done.finished:
+        output().print(
+            f"{folder}: {len(done.log)} of {chosen.epochs} epochs; the same command goes on",
+            soft_wrap=True,
+        )
+        return
     last = done.log[-1]
     output().print(
         f"{folder}: {len(done.log)} epochs, {100 * last['test_accuracy']:.2f} % of the test images;"

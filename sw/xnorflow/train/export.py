@@ -12,7 +12,7 @@ import torch
 
 from xnorflow.core.artifact import Artifact
 from xnorflow.core.builder import NetworkBuilder
-from xnorflow.core.epilogue import Affine, PReLU
+from xnorflow.core.epilogue import Affine, AveragePool, EpilogueOp, PReLU
 from xnorflow.golden.model import GoldenNetwork
 from xnorflow.train.binarize import sign, unrounded_alphas
 from xnorflow.train.data import Dataset, load
@@ -68,9 +68,8 @@ def to_artifact(
         _add(builder, block, unit, layer)
         if block.binarizer is not None:
             unit = block.binarizer.unit
-    return builder.build(
-        epilogue=_epilogue(blocks[-1], unit), classes=classes, provenance=provenance or {}
-    )
+    epilogue = _epilogue(blocks[-1], unit, model.average)
+    return builder.build(epilogue=epilogue, classes=classes, provenance=provenance or {})
 
 
 def export(run_dir: str | Path, data_dir: str | Path | None = None) -> Artifact:
@@ -142,10 +141,18 @@ def _add(builder: NetworkBuilder, block: Block, unit: float, name: str) -> None:
     """Add a block's layer; ``unit`` is what its input values are multiples of."""
     linear = block.linear
     signs = sign(linear.weight.detach()).numpy().astype(np.int64)
-    options: dict[str, Any] = {"name": name, "pool": block.pool}
+    options: dict[str, Any] = {
+        "name": name,
+        "pool": block.pool,
+        "pool_stride": block.pool_stride,
+    }
     if isinstance(linear, BinaryConv2d):
         signs = signs.transpose(0, 2, 3, 1)  # (O, I, kh, kw) -> (O, kh, kw, I)
-        options |= {"stride": int(linear.stride[0]), "padding": _padding(linear)}
+        options |= {
+            "stride": int(linear.stride[0]),
+            "padding": _padding(linear),
+            "border": _border(linear, builder),
+        }
     if block.binarizer is not None:
         bound = signs[0].size * sum(builder.scales)
         found = find_thresholds(block, bound=bound, unit=unit, name=name)
@@ -168,17 +175,26 @@ def _padding(linear: BinaryConv2d) -> tuple[int, int]:
     return height, width
 
 
-def _epilogue(
-    block: Block, unit: float
-) -> tuple[tuple[Affine | PReLU, dict[str, npt.NDArray[Any]]], ...]:
-    """The last block's BatchNorm, for sums in integers, and its PReLU.
+def _border(linear: BinaryConv2d, builder: NetworkBuilder) -> int | None:
+    """The pixel code whose value the convolution pads with; None for the value 0."""
+    lanes = len(builder.scales)
+    return round((linear.border * 2**lanes + 2**lanes - 1) / 2) if linear.border else None
+
+
+Operations = tuple[tuple[EpilogueOp, dict[str, npt.NDArray[Any]]], ...]
+
+
+def _epilogue(block: Block, unit: float, average: bool) -> Operations:
+    """The last block's BatchNorm or scale, for sums in integers, its PReLU, the mean of the map.
 
     ``unit`` is a power of two, so (acc * unit) * scale and acc * (unit * scale) are the same bits.
     """
     scale, shift = (t.detach().numpy() for t in block.norm.folded())
-    operations: list[tuple[Affine | PReLU, dict[str, npt.NDArray[Any]]]] = [
+    operations: list[tuple[EpilogueOp, dict[str, npt.NDArray[Any]]]] = [
         (Affine(), {"scale": scale * np.float32(unit), "bias": shift})
     ]
     if block.prelu is not None:
         operations.append((PReLU(), {"slope": block.prelu.weight.detach().numpy()}))
+    if average:
+        operations.append((AveragePool(), {}))
     return tuple(operations)

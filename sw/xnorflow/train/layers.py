@@ -13,7 +13,16 @@ from torch.nn import functional as F
 
 from xnorflow.train.binarize import sign
 
-__all__ = ["BatchNorm", "BinaryConv2d", "BinaryLinear", "Flatten", "PReLU", "PixelInput", "project"]
+__all__ = [
+    "BatchNorm",
+    "BinaryConv2d",
+    "BinaryLinear",
+    "Flatten",
+    "PReLU",
+    "PixelInput",
+    "Scale",
+    "project",
+]
 
 
 class PixelInput(nn.Module):
@@ -55,6 +64,8 @@ class BinaryConv2d(nn.Conv2d):
         Channels.
     kernel_size, stride, padding : int
         In both directions.
+    border : float
+        Value of the padding, where it is not 0.
     """
 
     def __init__(
@@ -65,14 +76,20 @@ class BinaryConv2d(nn.Conv2d):
         *,
         stride: int = 1,
         padding: int = 0,
+        border: float = 0.0,
     ) -> None:
         super().__init__(
             in_channels, out_channels, kernel_size, stride=stride, padding=padding, bias=False
         )
+        self.border = border
         nn.init.xavier_uniform_(self.weight)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.conv2d(input, sign(self.weight), None, self.stride, self.padding)
+        weight, padding = sign(self.weight), self.padding
+        if self.border:
+            height, width = (int(size) for size in self.padding)
+            input, padding = F.pad(input, (width, width, height, height), value=self.border), (0, 0)
+        return F.conv2d(input, weight, None, self.stride, padding)
 
 
 class BinaryLinear(nn.Linear):
@@ -117,8 +134,28 @@ class PReLU(nn.PReLU):
         super().__init__(channels, init)
 
     def forward(self, input: Tensor) -> Tensor:
-        slope = self.weight[:, None, None] if input.dim() == 4 else self.weight
-        return torch.where(input >= 0, input, input * slope)
+        return F.prelu(input, self.weight.to(input.dtype))
+
+
+class Scale(nn.Module):
+    """One learned factor for all logits, after a binary last layer without BatchNorm.
+
+    Sums of N signs reach N, where softmax is saturated; the factor starts at 0.001.
+    Source: Tang, Hua, Wang 2017, "Improving the overall compression rate" and algorithm 1.
+    """
+
+    def __init__(self, channels: int, init: float = 0.001) -> None:
+        super().__init__()
+        self.num_features = channels
+        self.weight = nn.Parameter(torch.tensor(init))
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift a channel, as BatchNorm's: (C,) each."""
+        scale = self.weight.expand(self.num_features)
+        return scale, torch.zeros_like(scale)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input * self.weight
 
 
 @torch.no_grad()

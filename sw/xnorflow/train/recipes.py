@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,9 +12,19 @@ import torch
 from xnorflow.core.network import Shape
 from xnorflow.train.augment import Augmentation
 from xnorflow.train.data import DATASETS
-from xnorflow.train.models import BinaryNetwork, Layer, build
+from xnorflow.train.estimators import ESTIMATORS
+from xnorflow.train.models import BinaryNetwork, Layer, build, layers_of
+from xnorflow.train.schedules import SCHEDULES
+from xnorflow.zoo.networks import named
 
 __all__ = ["RECIPES", "Recipe", "recipe"]
+
+
+_CHOICES = {
+    "schedule": SCHEDULES,
+    "dtype": ("float32", "bfloat16"),
+    "estimator": tuple(ESTIMATORS),
+}
 
 
 @dataclass(frozen=True)
@@ -38,13 +48,21 @@ class Recipe:
     batch_size : int
         Images a step; what does not fill a last batch is left out of that epoch.
     learning_rate : float
-        Of Adam at the first step; falls to 0 along half a cosine.
+        Of Adam at the first step.
     augmentation : Augmentation
         What is done to training images, freshly in every epoch.
     label_smoothing : float
         Share of the target that is spread over all classes.
     seed : int
         Of the first weights, the order of images and their augmentation.
+    schedule : str
+        How the learning rate falls, as :mod:`xnorflow.train.schedules` says.
+    decay_epochs : int
+        Of the schedule ``"hold"``: the epochs at the end in which it falls.
+    dtype : str
+        ``"float32"``, or ``"bfloat16"`` for convolutions and activations in training.
+    estimator : str
+        Of activations' signs, one of ``train.estimators.ESTIMATORS``.
     """
 
     name: str
@@ -58,6 +76,10 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     label_smoothing: float = 0.0
     seed: int = 1
+    schedule: str = "cosine"
+    decay_epochs: int = 0
+    dtype: str = "float32"
+    estimator: str = "identity"
 
     def __post_init__(self) -> None:
         if self.dataset not in DATASETS:
@@ -70,12 +92,24 @@ class Recipe:
                 raise ValueError(
                     f"recipe {self.name!r}: {what} must be positive, not {getattr(self, what)}"
                 )
+        for what, known in _CHOICES.items():
+            if getattr(self, what) not in known:
+                raise ValueError(
+                    f"recipe {self.name!r}: {what} must be one of {', '.join(known)}, "
+                    f"not {getattr(self, what)!r}"
+                )
+
+    @property
+    def held_epochs(self) -> int:
+        """Epochs of the schedule ``"hold"`` before the learning rate falls; else 0."""
+        return max(self.epochs - self.decay_epochs, 0) if self.schedule == "hold" else 0
 
     def build(self) -> BinaryNetwork:
         """The untrained network: the same first weights for the same recipe."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            return build(self.image_shape, self.pixel_lanes, self.layers)
+            estimator = ESTIMATORS[self.estimator]
+            return build(self.image_shape, self.pixel_lanes, self.layers, estimator)
 
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain JSON values."""
@@ -89,6 +123,28 @@ class Recipe:
         values["layers"] = tuple(Layer(**layer) for layer in values["layers"])
         values["augmentation"] = Augmentation(**values["augmentation"])
         return cls(**values)
+
+
+def _cifar(network: str, **options: Any) -> Recipe:
+    """A network of zoo/networks.py on CIFAR-10, with the usual crops and mirrored images."""
+    spec = named(network)
+    return Recipe(
+        name=f"cifar10-{network.replace('-cifar10', '')}",
+        dataset="cifar10",
+        image_shape=spec.image_shape,
+        pixel_lanes=spec.input_lanes,
+        layers=layers_of(spec),
+        augmentation=Augmentation(flip=True, crop=4),
+        schedule="hold",
+        dtype="bfloat16",
+        **options,
+    )
+
+
+def _with_head(recipe: Recipe, head: str) -> Recipe:
+    """The recipe with another end behind its last layer."""
+    *layers, last = recipe.layers
+    return replace(recipe, layers=(*layers, replace(last, head=head)))
 
 
 def _conv(channels: int, *, pool: int = 1) -> Layer:
@@ -131,6 +187,23 @@ _ALL = (
         learning_rate=5e-3,
         augmentation=Augmentation(shift=2, rotate=10, zoom=0.1),
     ),
+    # Grey clothes: two residual lanes, all eight bits of a pixel.
+    Recipe(
+        name="fashion-cnn-w1a2",
+        dataset="fashion_mnist",
+        image_shape=(28, 28, 1),
+        pixel_lanes=8,
+        layers=(_conv(32), _conv(32, pool=2), _conv(64), _conv(64, pool=2), Layer(10)),
+        epochs=30,
+        learning_rate=5e-3,
+        augmentation=Augmentation(flip=True, crop=2),
+        dtype="bfloat16",
+    ),
+    # FINN's CNV, one bit everywhere but the pixels; with two residual lanes.
+    _cifar("cnv-w1a1", epochs=30, decay_epochs=12, learning_rate=2e-3),
+    _cifar("cnv-w1a2", epochs=30, decay_epochs=12, learning_rate=2e-3),
+    # Network in Network whose last layer is binary too, with the compact paper's scale behind it.
+    _with_head(_cifar("nin-cifar10-w1a2", epochs=25, decay_epochs=10, learning_rate=2e-3), "scale"),
 )
 
 RECIPES = {entry.name: entry for entry in _ALL}

@@ -7,9 +7,10 @@ choose.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,13 @@ from xnorflow.train.layers import project
 from xnorflow.train.models import BinaryNetwork
 from xnorflow.train.recipes import Recipe
 from xnorflow.train.runs import Run, open_run, save_epoch
+from xnorflow.train.schedules import factor
 
-__all__ = ["accuracy", "train"]
+__all__ = ["TrainingError", "accuracy", "train", "train_step"]
+
+
+class TrainingError(RuntimeError):
+    """Training that cannot go on; the message says where and what may help."""
 
 
 def train(
@@ -37,6 +43,8 @@ def train(
     *,
     show: bool = True,
     stop_after: int | None = None,
+    minutes: float | None = None,
+    device: str | None = None,
 ) -> Run:
     """Train a recipe, or go on with a run that was cut off.
 
@@ -56,37 +64,50 @@ def train(
         Whether to draw a progress bar.
     stop_after : int or None
         Stop when that many epochs are done in all; None for the recipe's.
+    minutes : float or None
+        Stop before an epoch that would, at the last one's pace, end later than this.
+    device : str or None
+        ``"cpu"`` or ``"cuda"``; None for CUDA where there is some.
 
     Raises
     ------
     ValueError
         If the directory holds a run of another recipe or a damaged one, or the images have
         another shape.
+    TrainingError
+        If a loss is not finite; the checkpoint of the epoch before stays.
     """
+    started = time.monotonic()
     data = load(recipe.dataset, data_dir)
     if data.train_images.shape[1:] != recipe.image_shape:
         raise ValueError(
             f"recipe {recipe.name!r} is for images {recipe.image_shape}, but {data.name} has "
             f"{data.train_images.shape[1:]}"
         )
-    # Images come with the channel last, and convolutions on a CPU are a quarter faster so.
     model = recipe.build()
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
+    # Images come with the channel last, and convolutions on a CPU are a quarter faster so.
+    model.to(
+        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        memory_format=torch.channels_last,
+    )  # type: ignore[call-overload]
+    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, fused=True)
     log = open_run(run_dir, recipe, model, optimizer)
     epochs = recipe.epochs if stop_after is None else min(stop_after, recipe.epochs)
     with _progress(show) as progress:
         task = progress.add_task(recipe.name, total=epochs * _steps(recipe, data), note="")
         progress.advance(task, len(log) * _steps(recipe, data))
-        for epoch in range(len(log), epochs):
-            note = f"epoch {epoch + 1}/{recipe.epochs}"
+        pace = 0.0
+        while len(log) < epochs:
+            if minutes is not None and time.monotonic() - started + pace > 60 * minutes:
+                break
+            note = f"epoch {len(log) + 1}/{recipe.epochs}"
             if log:
                 note += f", test {log[-1]['test_accuracy']:.2%}"
             progress.update(task, note=note)
-            log.append(
-                _epoch(recipe, data, model, optimizer, epoch, lambda: progress.advance(task))
-            )
-            save_epoch(run_dir, model, optimizer, log)
+            entry = _epoch(recipe, data, model, optimizer, log, lambda: progress.advance(task))
+            log.append(entry)
+            save_epoch(run_dir, recipe, model, optimizer, log)
+            pace = entry["seconds"]
     model.eval()
     return Run(recipe, model, tuple(log))
 
@@ -95,7 +116,7 @@ def accuracy(
     model: BinaryNetwork, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]
 ) -> float:
     """Share of images whose largest logit is their label's."""
-    classes = model.infer(torch.from_numpy(images)).argmax(1).numpy()
+    classes = model.infer(torch.from_numpy(images)).argmax(1).cpu().numpy()
     return float((classes == labels).mean())
 
 
@@ -109,60 +130,90 @@ def _epoch(
     data: Dataset,
     model: BinaryNetwork,
     optimizer: torch.optim.Optimizer,
-    epoch: int,
+    log: Sequence[Mapping[str, Any]],
     advance: Callable[[], None],
 ) -> dict[str, Any]:
     """Train one epoch and describe it."""
     started = time.monotonic()
+    epoch = len(log)
+    losses = [entry["train_loss"] for entry in log]
     # Drawn anew from seed and epoch, so that going on needs no generator's state.
     generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
     images, labels = torch.from_numpy(data.train_images), torch.from_numpy(data.train_labels)
     order = torch.randperm(len(images), generator=generator)
     steps = _steps(recipe, data)
     total_loss, total_hits, total_images = 0.0, 0, 0
+    first_rate = 0.0
     model.train()
     for step in range(steps):
         chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
         batch = recipe.augmentation(images[chosen], generator)
-        rate = _learning_rate(recipe, epoch + step / steps)
-        loss, hits = _step(model, optimizer, batch, labels[chosen], rate, recipe.label_smoothing)
+        rate = recipe.learning_rate * factor(
+            recipe.schedule, epoch + step / steps, recipe.epochs, recipe.decay_epochs, losses
+        )
+        first_rate = first_rate if step else rate
+        loss, hits = train_step(recipe, model, optimizer, batch, labels[chosen], rate)
+        if not (math.isfinite(loss) and _finite(model)):
+            raise TrainingError(
+                f"epoch {epoch + 1}, step {step + 1} of {steps}: loss {loss}, and a gradient or a "
+                f"running mean that is not finite; a lower learning rate than {rate:.3g} may help, "
+                f"in a new run with --set lr={rate / 3:.1g}"
+            )
         total_loss += loss
         total_hits += hits
         total_images += len(chosen)
         advance()
+    trained = time.monotonic() - started
+    with _precision(recipe, model):
+        test = accuracy(model, data.test_images, data.test_labels)
     return {
         "epoch": epoch + 1,
-        "learning_rate": _learning_rate(recipe, epoch),
+        "learning_rate": first_rate,
         "train_loss": total_loss / steps,
         "train_accuracy": total_hits / total_images,
-        "test_accuracy": accuracy(model, data.test_images, data.test_labels),
+        "test_accuracy": test,
         "seconds": round(time.monotonic() - started, 2),
+        "images_per_second": round(total_images / trained, 1),
     }
 
 
-def _learning_rate(recipe: Recipe, epochs: float) -> float:
-    """Half a cosine from the recipe's rate to 0; ``epochs`` done so far, a fraction included."""
-    return recipe.learning_rate * (1 + math.cos(math.pi * epochs / recipe.epochs)) / 2
+def _finite(model: nn.Module) -> bool:
+    """Whether all gradients and running means are: signs hide what went wrong from the loss."""
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    means = [b for b in model.buffers() if b.is_floating_point()]
+    sums = torch.stack([tensor.sum() for tensor in (*gradients, *means)])
+    return bool(torch.isfinite(sums).all())
 
 
-def _step(
-    model: nn.Module,
+def train_step(
+    recipe: Recipe,
+    model: BinaryNetwork,
     optimizer: torch.optim.Optimizer,
     images: Tensor,
     labels: Tensor,
     rate: float,
-    smoothing: float,
 ) -> tuple[float, int]:
-    """One step of the optimiser; the loss and the number of images classified right."""
+    """One step of the optimiser at that rate; the loss and the number of images put right."""
     for group in optimizer.param_groups:
         group["lr"] = rate
-    logits = model(images)
-    loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+    device = next(model.parameters()).device
+    images, labels = images.to(device), labels.to(device)
+    with _precision(recipe, model):
+        logits = model(images).float()
+    loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     project(model)
     return loss.item(), int((logits.argmax(1) == labels).sum())
+
+
+def _precision(recipe: Recipe, model: nn.Module) -> contextlib.AbstractContextManager[None]:
+    """Autocast to the recipe's type."""
+    if recipe.dtype == "float32":
+        return contextlib.nullcontext()
+    device = next(model.parameters()).device.type
+    return torch.autocast(device, getattr(torch, recipe.dtype))
 
 
 def _progress(show: bool) -> Progress:
