@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``xnorflow bench array`` prints what it measured, and one line where it cannot."""
+"""``xnorflow bench`` prints what it measured, and one line where it cannot."""
 
 from __future__ import annotations
 
@@ -37,3 +37,16 @@ def test_mistakes(cli: Cli) -> None:
     status, _, err = cli(*ARRAY, "--family", "xc7", "--route")
     assert status == 2
     assert "only ecp5 can be routed" in err
+
+
+def test_training(cli: Cli) -> None:
+    bench = ("bench", "train", "digits-cnn-w1a2", "--threads", "1", "--steps", "3")
+    status, out, _ = cli(*bench, "--set", "batch_size=32", "--json")
+    assert status == 0
+    found = json.loads(out)
+    assert (found["recipe"], found["batch"], found["threads"]) == ("digits-cnn-w1a2", 32, 1)
+    assert 0.1 < found["share"] == found["ours"] / found["plain"] < 10
+    status, out, _ = cli(*bench)
+    assert status == 0 and "batch 64, float32, cpu" in out and "% of it" in out
+    status, _, err = cli(*bench, "--set", "bath_size=32")
+    assert status == 2 and "did you mean 'batch_size'?" in err

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``xnorflow bench array``: what arrays take of an FPGA, beside what others take."""
+"""``xnorflow bench``: what arrays take of an FPGA, how fast training is; each beside others."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from xnorflow.cli.console import output, print_error, print_json, progress
 if TYPE_CHECKING:
     from xnorflow.synthesis.bench import Measurement, PeerMeasurement
 
-__all__ = ["app", "array"]
+__all__ = ["app", "array", "train"]
 
-app = typer.Typer(no_args_is_help=True, help="Measure what the hardware takes.")
+app = typer.Typer(no_args_is_help=True, help="Measure hardware and training.")
 
 
 @app.callback()
 def _bench() -> None:
-    """Measure what the hardware takes."""
+    """Measure hardware and training."""
 
 
 def array(
@@ -141,4 +141,45 @@ def _show(made: list[Measurement], others: list[PeerMeasurement]) -> None:
     output().print(table(columns, rows))
 
 
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE")] = "cifar10-cnv-w1a1",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="As for train; may be repeated."),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps, of which the best counts.")] = 20,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads; all cores by default.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Time training steps.
+
+    Beside the same network in plain PyTorch: same shapes, type, memory layout, optimiser, batch.
+    """
+    from dataclasses import asdict
+
+    import torch
+
+    from xnorflow.cli.tables import percent
+    from xnorflow.train.overrides import override
+    from xnorflow.train.recipes import recipe as find
+    from xnorflow.train.throughput import measure as measure_training
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    found = measure_training(override(find(recipe), settings or []), steps=steps, device=device)
+    if as_json:
+        print_json({"recipe": recipe, **asdict(found), "share": found.share})
+        return
+    output().print(
+        f"{recipe}, batch {found.batch}, {found.dtype}, {found.device}, {found.threads} threads: "
+        f"{found.ours:,.0f} images a second; plain PyTorch {found.plain:,.0f}; "
+        f"{percent(found.share)} of it",
+        soft_wrap=True,
+    )
+
+
 app.command("array")(array)
+app.command("train")(train)

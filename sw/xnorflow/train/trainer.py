@@ -29,7 +29,7 @@ from xnorflow.train.recipes import Recipe
 from xnorflow.train.runs import Run, open_run, save_epoch
 from xnorflow.train.schedules import factor
 
-__all__ = ["TrainingError", "accuracy", "train", "train_step"]
+__all__ = ["TrainingError", "accuracy", "make_optimizer", "precision", "train", "train_step"]
 
 
 class TrainingError(RuntimeError):
@@ -90,7 +90,7 @@ def train(
         device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
         memory_format=torch.channels_last,
     )  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, fused=True)
+    optimizer = make_optimizer(recipe, model)
     log = open_run(run_dir, recipe, model, optimizer)
     epochs = recipe.epochs if stop_after is None else min(stop_after, recipe.epochs)
     with _progress(show) as progress:
@@ -164,7 +164,7 @@ def _epoch(
         total_images += len(chosen)
         advance()
     trained = time.monotonic() - started
-    with _precision(recipe, model):
+    with precision(recipe, model):
         test = accuracy(model, data.test_images, data.test_labels)
     return {
         "epoch": epoch + 1,
@@ -198,7 +198,7 @@ def train_step(
         group["lr"] = rate
     device = next(model.parameters()).device
     images, labels = images.to(device), labels.to(device)
-    with _precision(recipe, model):
+    with precision(recipe, model):
         logits = model(images).float()
     loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
     optimizer.zero_grad()
@@ -208,7 +208,12 @@ def train_step(
     return loss.item(), int((logits.argmax(1) == labels).sum())
 
 
-def _precision(recipe: Recipe, model: nn.Module) -> contextlib.AbstractContextManager[None]:
+def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    """Adam over all parameters."""
+    return torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, fused=True)
+
+
+def precision(recipe: Recipe, model: nn.Module) -> contextlib.AbstractContextManager[None]:
     """Autocast to the recipe's type."""
     if recipe.dtype == "float32":
         return contextlib.nullcontext()
