@@ -22,6 +22,7 @@ from xnorflow.cli import (
     hardware,
     running,
     simulating,
+    summarising,
     training,
 )
 from xnorflow.cli.console import print_error
@@ -66,6 +67,7 @@ app.command("run")(running.run)
 app.command("info")(artifacts.info)
 app.command("train")(training.train)
 app.command("export")(training.export)
+app.command("summary")(summarising.summary)
 app.command("compile")(compiling.compile_artifact)
 app.command("explore")(explore.explore)
 app.command("verilog")(hardware.verilog)
