@@ -13,10 +13,12 @@ from xnorflow.core.artifact import Artifact
 from xnorflow.golden.model import GoldenNetwork
 from xnorflow.train import thresholds as thresholds_module
 from xnorflow.train.binarize import ResidualBinarizer
+from xnorflow.train.blocks import BinaryNetwork, Block
 from xnorflow.train.data import load
-from xnorflow.train.export import export, measure, to_artifact
+from xnorflow.train.export import export, measure
+from xnorflow.train.folding import to_artifact
 from xnorflow.train.layers import BinaryLinear, Scale
-from xnorflow.train.models import BinaryNetwork, Block, Layer, build, layers_of
+from xnorflow.train.models import Layer, build, layers_of
 from xnorflow.train.recipes import Recipe, recipe
 from xnorflow.train.thresholds import find_thresholds
 from xnorflow.train.trainer import train
@@ -159,7 +161,7 @@ def block_codes(model: BinaryNetwork, images: np.ndarray) -> list[np.ndarray]:
         scales = block.binarizer.scales()
         signs = [[(code >> (len(scales) - 1 - i) & 1) * 2 - 1 for i in range(len(scales))]
                  for code in range(levels)]  # fmt: skip
-        table = np.array(signs) @ np.array(scales) * block.binarizer.unit
+        table = (np.array(signs) @ np.array(scales) + block.binarizer.shift) * block.binarizer.unit
         found = np.abs(values[..., None] - table).argmin(axis=-1)
         np.testing.assert_array_equal(table[found], values)
         codes.append(found.transpose(0, 2, 3, 1) if found.ndim == 4 else found[:, None, None])
@@ -202,6 +204,44 @@ NETWORKS = {
             Layer(4, kernel=1, head="scale", average=True),
         ),
     ),
+    "alphas-and-norm-behind-prelu": (
+        8,
+        (
+            Layer(12, kernel=3, weights="scaled", prelu=True, prelu_first=True, pool=2),
+            Layer(9, kernel=3, weights="scaled", relu=True, prelu_first=True),
+            Layer(4, weights="scaled", prelu=True, prelu_first=True),
+        ),
+    ),
+    "pool-behind-prelu-first-and-last": (
+        2,
+        (Layer(6, kernel=3, pool=2, prelu=True), Layer(4, prelu=True, prelu_first=True)),
+    ),
+    "weights-of-8-bits-and-pool-of-equal-steps": (
+        8,
+        (
+            Layer(
+                8,
+                kernel=3,
+                padding=1,
+                border=127,
+                weights="8bit",
+                activation="uniform",
+                lanes=3,
+                pool=2,
+            ),
+            Layer(9, kernel=3, padding=1, lanes=2, activation="uniform"),
+            Layer(4, weights="8bit"),
+        ),
+    ),
+    "pool-of-steps-from-0": (
+        8,
+        (
+            Layer(8, kernel=3, padding=1, weights="8bit", activation="dorefa", lanes=2, pool=2),
+            Layer(9, kernel=3, padding=1, lanes=3, activation="dorefa", weights="scaled"),
+            Layer(6, kernel=3, padding=1, lanes=1, activation="dorefa", weights="8bit"),
+            Layer(4, weights="scaled", head="scale"),
+        ),
+    ),
 }
 
 
@@ -217,7 +257,7 @@ def test_the_golden_model_of_an_export_gives_the_float_models_bits(name: str, se
     assert_same_bits(model, artifact, images)
     if "pool" in name:
         flags = artifact.pool_min("conv1")
-        assert bool(flags.any()) == (name != "pool-after-activation")
+        assert bool(flags.any()) == (name != "pool-after-activation"), name
 
 
 @pytest.mark.parametrize("name", ["cnv", "cnv-padded-w1a3", "nin-cifar10-w1a2", "vgg11-cifar10"])
@@ -232,6 +272,25 @@ def test_named_networks_export_to_their_own_structure(name: str) -> None:
     assert made.epilogue == spec.epilogue
     for ours, theirs in zip(made.layers, spec.layers, strict=True):
         assert replace(ours, in_scales=theirs.in_scales, name=theirs.name) == theirs
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        ((Layer(4, weights="real"), Layer(4)), "'fc1': its weights are real; an array takes sign"),
+        ((Layer(4, activation="real", relu=True), Layer(4)), "'fc1': every block but the last"),
+        ((Layer(4), Layer(4, input_scale=True)), "'fc1': the layer behind multiplies by K"),
+        ((Layer(4), Layer(4, weights="real")), "'fc2': its weights are real"),
+    ],
+)
+def test_what_no_array_can_run_is_named(layers: tuple[Layer, ...], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        to_artifact(build((5, 5, 1), 8, layers), "x")
+
+
+def test_sums_of_a_last_layer_must_be_exact_too() -> None:
+    with pytest.raises(ValueError, match=r"layer 'fc1': sums up to 26\d+ do not fit float32"):
+        to_artifact(build((20, 20, 1), 8, (Layer(4, weights="8bit"),)), "x")
 
 
 def test_only_pixels_pad_with_a_code() -> None:
@@ -280,6 +339,6 @@ def test_export_states_where_the_network_came_from(tmp_path) -> None:
 def test_a_binarizer_must_stand_in_every_block_but_the_last() -> None:
     blocks = [*build((1, 1, 4), 1, (Layer(3), Layer(3), Layer(2))).blocks]
     blocks[1].binarizer = None
-    with pytest.raises(ValueError, match="layer 'fc2': only the last block"):
+    with pytest.raises(ValueError, match="layer 'fc2': every block but the last needs a binarizer"):
         to_artifact(BinaryNetwork((1, 1, 4), 1, blocks), "broken")
     assert isinstance(blocks[0].linear, BinaryLinear)

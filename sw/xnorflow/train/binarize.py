@@ -15,7 +15,15 @@ from torch import Tensor, nn
 
 from xnorflow.train.estimators import Estimator, clipped_identity
 
-__all__ = ["FRACTION_BITS", "Binarizer", "ResidualBinarizer", "Sign", "sign", "unrounded_alphas"]
+__all__ = [
+    "FRACTION_BITS",
+    "Binarizer",
+    "ResidualBinarizer",
+    "Sign",
+    "sign",
+    "signs_of",
+    "unrounded_alphas",
+]
 
 FRACTION_BITS = 6
 """Fixed point of alpha: multiples of 2^-6. Behind a BatchNorm alpha_1 is 0.5 to 3: 6 to 8 bits."""
@@ -24,7 +32,7 @@ MAX_SCALE = 255
 """Largest integer that a fixed-point alpha may become, 8 bits; a larger alpha is cut."""
 
 
-def _signs(x: Tensor) -> Tensor:
+def signs_of(x: Tensor) -> Tensor:
     """-1 or +1, without a gradient."""
     # Adding 0 makes -0 to +0. Ten times as fast as a choice between two constants.
     return torch.copysign(x.new_ones(()), x + 0.0)
@@ -37,7 +45,7 @@ class _StraightThroughSign(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, estimator: Estimator) -> Tensor:
         ctx.save_for_backward(x)
         ctx.estimator = estimator
-        return _signs(x)
+        return signs_of(x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -53,13 +61,16 @@ def sign(x: Tensor, estimator: Estimator = clipped_identity) -> Tensor:
 
 
 class Binarizer(nn.Module):
-    """An activation with ``lanes`` bits: its value is sum_l scale_l * unit * h_l, h_l -1 or +1.
+    """An activation with ``lanes`` bits: its value is unit * (sum_l scale_l * h_l + shift).
 
-    Codes must not fall while x rises: export relies on it.
+    h_l is -1 or +1. Codes must not fall while x rises: export relies on it. ``border`` is the
+    code of the value 0 that convolutions pad with; None where no code has it.
     """
 
     lanes: int
     unit: float
+    shift: int = 0
+    border: int | None = None
 
     def scales(self) -> tuple[int, ...]:
         """Lane weights as the artifact stores them, falling, positive."""
@@ -163,7 +174,7 @@ class ResidualBinarizer(Binarizer):
                 self._track(lane, x)
             exact, rounded = float(self.running_alpha[lane]), self.scales()[lane] * self.unit
             alpha = rounded if self._rounded else exact
-            signs = _signs(x)
+            signs = signs_of(x)
             yield x, signs, alpha
             x = torch.sub(x, signs, alpha=alpha)
         if self.training:

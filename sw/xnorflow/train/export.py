@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a trained network to an artifact with the same logits, bit for bit."""
+"""From a finished run to an artifact, measured on the whole test set."""
 
 from __future__ import annotations
 
@@ -7,69 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from xnorflow.core.artifact import Artifact
-from xnorflow.core.builder import NetworkBuilder
-from xnorflow.core.epilogue import Affine, AveragePool, EpilogueOp, PReLU
 from xnorflow.golden.model import GoldenNetwork
-from xnorflow.train.binarize import sign, unrounded_alphas
+from xnorflow.train.binarize import unrounded_alphas
+from xnorflow.train.blocks import BinaryNetwork
 from xnorflow.train.data import Dataset, load
-from xnorflow.train.layers import BinaryConv2d, BinaryLinear
-from xnorflow.train.models import BinaryNetwork, Block
+from xnorflow.train.folding import to_artifact
 from xnorflow.train.runs import Run, load_run
-from xnorflow.train.thresholds import find_thresholds
 
-__all__ = ["export", "measure", "to_artifact"]
-
-
-def to_artifact(
-    model: BinaryNetwork,
-    name: str,
-    *,
-    classes: tuple[str, ...] = (),
-    provenance: dict[str, Any] | None = None,
-) -> Artifact:
-    """Fold a network into signs, thresholds and the float epilogue.
-
-    Parameters
-    ----------
-    model : BinaryNetwork
-        Its ``eval()`` arithmetic is what the artifact reproduces; it is left in ``eval()``.
-    name : str
-        The network's name.
-    classes : tuple of str
-        Names of the logits.
-    provenance : dict or None
-        Where the network came from; plain JSON.
-
-    Raises
-    ------
-    ValueError
-        If a channel's code is not monotone in its sum, or the network has a form that no
-        artifact has; the message names layer and channel.
-    """
-    model.eval()
-    blocks = [block for block in model.blocks if isinstance(block, Block)]
-    builder = NetworkBuilder(
-        name,
-        image_shape=model.image_shape,
-        pixel_lanes=model.input.lanes,
-        flatten=isinstance(blocks[0].linear, BinaryLinear),
-    )
-    unit = model.input.unit
-    for index, block in enumerate(blocks):
-        last = block is blocks[-1]
-        kind = "conv" if isinstance(block.linear, BinaryConv2d) else "fc"
-        layer = f"{kind}{index + 1}"
-        if (block.binarizer is None) != last:
-            raise ValueError(f"layer {layer!r}: only the last block goes without a binarizer")
-        _add(builder, block, unit, layer)
-        if block.binarizer is not None:
-            unit = block.binarizer.unit
-    epilogue = _epilogue(blocks[-1], unit, model.average)
-    return builder.build(epilogue=epilogue, classes=classes, provenance=provenance or {})
+__all__ = ["export", "measure"]
 
 
 def export(run_dir: str | Path, data_dir: str | Path | None = None) -> Artifact:
@@ -135,66 +83,3 @@ def _provenance(run: Run, data: Dataset, artifact: Artifact) -> dict[str, Any]:
         "test": measure(run.model, artifact, data),
         "torch": torch.__version__,
     }
-
-
-def _add(builder: NetworkBuilder, block: Block, unit: float, name: str) -> None:
-    """Add a block's layer; ``unit`` is what its input values are multiples of."""
-    linear = block.linear
-    signs = sign(linear.weight.detach()).numpy().astype(np.int64)
-    options: dict[str, Any] = {
-        "name": name,
-        "pool": block.pool,
-        "pool_stride": block.pool_stride,
-    }
-    if isinstance(linear, BinaryConv2d):
-        signs = signs.transpose(0, 2, 3, 1)  # (O, I, kh, kw) -> (O, kh, kw, I)
-        options |= {
-            "stride": int(linear.stride[0]),
-            "padding": _padding(linear),
-            "border": _border(linear, builder),
-        }
-    if block.binarizer is not None:
-        bound = signs[0].size * sum(builder.scales)
-        found = find_thresholds(block, bound=bound, unit=unit, name=name)
-        signs[found.falling] *= -1
-        options |= {
-            "thresholds": found.thresholds,
-            # max(f(acc)) after pooling sums is f(max(acc)); where f falls, the stored sum is
-            # -acc and the code rises with it, so the code of max(acc) is the smallest one.
-            "pool_min": found.falling & (block.pool > 1 and block.pool_first),
-            "out_scales": block.binarizer.scales(),
-        }
-    if isinstance(linear, BinaryConv2d):
-        builder.conv(signs, **options)
-    else:
-        builder.fc(signs, **options)
-
-
-def _padding(linear: BinaryConv2d) -> tuple[int, int]:
-    height, width = (int(size) for size in linear.padding)
-    return height, width
-
-
-def _border(linear: BinaryConv2d, builder: NetworkBuilder) -> int | None:
-    """The pixel code whose value the convolution pads with; None for the value 0."""
-    lanes = len(builder.scales)
-    return round((linear.border * 2**lanes + 2**lanes - 1) / 2) if linear.border else None
-
-
-Operations = tuple[tuple[EpilogueOp, dict[str, npt.NDArray[Any]]], ...]
-
-
-def _epilogue(block: Block, unit: float, average: bool) -> Operations:
-    """The last block's BatchNorm or scale, for sums in integers, its PReLU, the mean of the map.
-
-    ``unit`` is a power of two, so (acc * unit) * scale and acc * (unit * scale) are the same bits.
-    """
-    scale, shift = (t.detach().numpy() for t in block.norm.folded())
-    operations: list[tuple[EpilogueOp, dict[str, npt.NDArray[Any]]]] = [
-        (Affine(), {"scale": scale * np.float32(unit), "bias": shift})
-    ]
-    if block.prelu is not None:
-        operations.append((PReLU(), {"slope": block.prelu.weight.detach().numpy()}))
-    if average:
-        operations.append((AveragePool(), {}))
-    return tuple(operations)

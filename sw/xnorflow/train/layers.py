@@ -7,11 +7,14 @@ its result does not depend on batch size or memory layout; export evaluates thes
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xnorflow.train.binarize import sign
+from xnorflow.train.binarize import signs_of
+from xnorflow.train.weights import quantized
 
 __all__ = [
     "BatchNorm",
@@ -21,6 +24,7 @@ __all__ = [
     "PReLU",
     "PixelInput",
     "Scale",
+    "binarize_gradient",
     "project",
 ]
 
@@ -56,7 +60,7 @@ class Flatten(nn.Module):
 
 
 class BinaryConv2d(nn.Conv2d):
-    """Convolution with the signs of its weights, without bias. Padding contributes exactly 0.
+    """Convolution with what ``kind`` makes of its weights, without bias.
 
     Parameters
     ----------
@@ -65,7 +69,9 @@ class BinaryConv2d(nn.Conv2d):
     kernel_size, stride, padding : int
         In both directions.
     border : float
-        Value of the padding, where it is not 0.
+        Value of the padding.
+    kind : str
+        One of ``train.weights.KINDS``: signs, unless said otherwise.
     """
 
     def __init__(
@@ -77,30 +83,77 @@ class BinaryConv2d(nn.Conv2d):
         stride: int = 1,
         padding: int = 0,
         border: float = 0.0,
+        kind: str = "sign",
     ) -> None:
         super().__init__(
             in_channels, out_channels, kernel_size, stride=stride, padding=padding, bias=False
         )
         self.border = border
-        nn.init.xavier_uniform_(self.weight)
+        self.kind = kind
+        _first_weights(self.weight, kind)
 
     def forward(self, input: Tensor) -> Tensor:
-        weight, padding = sign(self.weight), self.padding
+        weight, padding = quantized(self.weight, self.kind), self.padding
         if self.border:
             height, width = (int(size) for size in self.padding)
             input, padding = F.pad(input, (width, width, height, height), value=self.border), (0, 0)
         return F.conv2d(input, weight, None, self.stride, padding)
 
+    def input_factor(self, magnitude: Tensor) -> Tensor:
+        """K, (N, 1, H', W'), of A = mean |I| over channels, (N, 1, H, W): K = A * k.
+
+        k is the box filter of the kernel's size, each tap 1 / (w h). Source: XNOR-Net, section
+        3.2, before equation 11.
+        """
+        return F.avg_pool2d(magnitude, self.kernel_size, self.stride, self.padding)  # type: ignore[arg-type]
+
 
 class BinaryLinear(nn.Linear):
-    """Fully connected layer with the signs of its weights, without bias."""
+    """Fully connected layer with what ``kind`` makes of its weights, without bias."""
 
-    def __init__(self, in_features: int, out_features: int) -> None:
+    def __init__(self, in_features: int, out_features: int, kind: str = "sign") -> None:
         super().__init__(in_features, out_features, bias=False)
-        nn.init.xavier_uniform_(self.weight)
+        self.kind = kind
+        _first_weights(self.weight, kind)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input, sign(self.weight))
+        return F.linear(input, quantized(self.weight, self.kind))
+
+    def input_factor(self, magnitude: Tensor) -> Tensor:
+        """beta, (N, 1), the mean |I| of each image (XNOR-Net, equation 10)."""
+        return magnitude.flatten(1).mean(1, keepdim=True)
+
+
+def _first_weights(weight: Tensor, kind: str) -> None:
+    """Glorot's, or all over the range that 8 bits cut into steps."""
+    if kind == "8bit":
+        nn.init.uniform_(weight, -1, 1)
+    else:
+        nn.init.xavier_uniform_(weight)
+
+
+class _BinaryGradient(torch.autograd.Function):
+    """x forward; backward sign(g) * max |g| of each image."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        gradient = gradients[0]
+        largest = gradient.abs().flatten(1).amax(1)
+        return signs_of(gradient) * largest.view(-1, *[1] * (gradient.dim() - 1))
+
+
+def binarize_gradient(x: Tensor) -> Tensor:
+    """x itself; its gradient goes back as signs times its largest magnitude in each image.
+
+    Source: XNOR-Net, "binary gradient": with the mean as the scale, the direction of the largest
+    change would be lost.
+    """
+    result: Tensor = _BinaryGradient.apply(x)  # type: ignore[no-untyped-call]
+    return result
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -128,10 +181,15 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 class PReLU(nn.PReLU):
-    """x where x >= 0, else slope * x, a slope a channel, kept >= 0 so that it never falls."""
+    """x where x >= 0, else slope * x, a slope a channel.
 
-    def __init__(self, channels: int, init: float = 0.25) -> None:
+    An array needs slopes >= 0 (a slope below makes a function that turns); ReLU is slope 0.
+    Source: Tang, Hua, Wang 2017, "The scale factor": PReLU takes in the weights' scale.
+    """
+
+    def __init__(self, channels: int, init: float = 0.25, *, fixed: bool = False) -> None:
         super().__init__(channels, init)
+        self.weight.requires_grad_(not fixed)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.prelu(input, self.weight.to(input.dtype))
@@ -159,14 +217,24 @@ class Scale(nn.Module):
 
 
 @torch.no_grad()
-def project(model: nn.Module) -> None:
+def project(model: nn.Module, *, clip: bool = True, rising: bool = True) -> None:
     """After an optimiser step: hidden weights back into [-1, 1], PReLU slopes to >= 0.
 
-    A hidden weight outside would get no gradient any more (BinaryNet, arXiv:1602.02830,
-    algorithm 1).
+    A hidden weight outside would get no gradient any more. Source: Clip of algorithm 1 in Tang,
+    Hua, Wang 2017, as in BinaryNet (arXiv:1602.02830).
+
+    Parameters
+    ----------
+    model : Module
+        What was updated.
+    clip : bool
+        Whether to cut weights.
+    rising : bool
+        Whether to keep slopes >= 0.
     """
     for module in model.modules():
         if isinstance(module, BinaryConv2d | BinaryLinear):
-            module.weight.clamp_(-1, 1)
-        elif isinstance(module, PReLU):
+            if clip and module.kind != "real":
+                module.weight.clamp_(-1, 1)
+        elif isinstance(module, PReLU) and rising:
             module.weight.clamp_(min=0)

@@ -1,33 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Binary networks as a chain of blocks; a block becomes one layer of the artifact."""
+"""What a binary network's layers are, and the network of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-
 from xnorflow.core.epilogue import AveragePool
 from xnorflow.core.network import NetworkSpec
 from xnorflow.train.binarize import Binarizer, ResidualBinarizer, Sign
+from xnorflow.train.blocks import BinaryNetwork, Block
 from xnorflow.train.estimators import Estimator, clipped_identity
-from xnorflow.train.layers import (
-    BatchNorm,
-    BinaryConv2d,
-    BinaryLinear,
-    Flatten,
-    PixelInput,
-    PReLU,
-    Scale,
-)
+from xnorflow.train.layers import BatchNorm, BinaryConv2d, BinaryLinear, PReLU, Scale
+from xnorflow.train.uniform import DoReFa, Uniform
+from xnorflow.train.weights import KINDS
 
-__all__ = ["BinaryNetwork", "Block", "Layer", "build", "layers_of"]
+__all__ = ["Layer", "build", "layers_of"]
 
-
-HEADS = ("norm", "scale")
+_CHOICES = {
+    "head": ("norm", "scale"),
+    "weights": KINDS,
+    "activation": ("binary", "uniform", "dorefa", "real"),
+}
 
 
 @dataclass(frozen=True)
@@ -42,22 +36,38 @@ class Layer:
         Side of the convolution; 0 for a fully connected layer.
     stride, padding : int
         Of the convolution, in both directions.
-    border : int or None
-        What a padded position is: None contributes exactly 0, an integer is that code.
-    pool, pool_stride : int
-        Side of the max-pool, 1 for none, and its step; 0 stands for the side.
+    pool : int
+        Side of the max-pool, 1 for none.
     pool_first : bool
-        Pool before BatchNorm (conv, pool, norm, activation) or after the activation.
+        Pool before BatchNorm (conv, pool, norm, activation: XNOR-Net's B-A-C-P) or after the
+        activation (C-B-A-P).
     lanes : int
-        Bits of the activation: 1 is a sign, 2 and 3 are residual binarizations. Not used by the
-        last layer, which gives logits.
+        Bits of the activation. Not used by the last layer, which gives logits.
     prelu : bool
         A PReLU between BatchNorm and activation.
+    border : int or None
+        What a padded position is: None contributes exactly 0, an integer is that code.
+    pool_stride : int
+        Step of the max-pool; 0 stands for its side.
     head : str
         What the last layer has behind its sums: ``"norm"`` is BatchNorm; ``"scale"`` one learned
         factor for all logits, from 0.001 on.
     average : bool
         The last layer's logits are means over its map.
+    weights : str
+        ``"sign"``, ``"scaled"`` (alpha a filter), ``"8bit"`` or ``"real"``: ``train.weights``.
+    activation : str
+        ``"binary"``: a sign, or residual lanes (Tang, Hua, Wang 2017, eq. 3); ``"uniform"``:
+        XNOR-Net's q_k; ``"dorefa"``: DoReFa's, from 0 to 1; ``"real"``: none.
+    relu : bool
+        A ReLU in PReLU's place.
+    prelu_first : bool
+        PReLU (or ReLU) before BatchNorm instead of behind it.
+    input_scale : bool
+        Multiply sums by K, the mean magnitude of the activations under the kernel, before they
+        were binarized (XNOR-Net, equation 11).
+    binary_gradient : bool
+        Send only signs of the gradient back through the layer's sums (XNOR-Net).
     """
 
     channels: int
@@ -72,119 +82,19 @@ class Layer:
     pool_stride: int = 0
     head: str = "norm"
     average: bool = False
+    weights: str = "sign"
+    activation: str = "binary"
+    relu: bool = False
+    prelu_first: bool = False
+    input_scale: bool = False
+    binary_gradient: bool = False
 
     def __post_init__(self) -> None:
-        if self.head not in HEADS:
-            raise ValueError(f"Layer: head must be one of {', '.join(HEADS)}, not {self.head!r}")
-
-
-class Block(nn.Module):
-    """Binary convolution or linear layer, BatchNorm, PReLU, binarizer, with one max-pool.
-
-    Parameters
-    ----------
-    linear : BinaryConv2d or BinaryLinear
-        Sums of signs; its float result is an integer accumulator times a power of two.
-    norm : BatchNorm or Scale
-        Of the same channels.
-    binarizer : Binarizer or None
-        None in the last block, which gives the normalised sums as logits.
-    prelu : PReLU or None
-        Between the two.
-    pool, pool_stride : int
-        Side and step of the max-pool; side 1 is none, step 0 stands for the side.
-    pool_first : bool
-        Pool the sums rather than the activations. XNOR-Net's order B-A-C-P (section 3.2) is
-        this: chained, its blocks pool between convolution and BatchNorm. False is C-B-A-P.
-    """
-
-    def __init__(
-        self,
-        linear: BinaryConv2d | BinaryLinear,
-        norm: BatchNorm | Scale,
-        binarizer: Binarizer | None,
-        *,
-        prelu: PReLU | None = None,
-        pool: int = 1,
-        pool_stride: int = 0,
-        pool_first: bool = True,
-    ) -> None:
-        super().__init__()
-        self.linear = linear
-        self.norm = norm
-        self.prelu = prelu
-        self.binarizer = binarizer
-        self.pool = pool
-        self.pool_stride = pool_stride or pool
-        self.pool_first = pool_first
-
-    def normalize(self, sums: Tensor) -> Tensor:
-        """Everything between the (pooled) sums and the binarizer."""
-        x: Tensor = self.norm(sums)
-        return x if self.prelu is None else self.prelu(x)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.linear(x)
-        if self.pool > 1 and self.pool_first:
-            x = F.max_pool2d(x, self.pool, self.pool_stride)
-        x = self.normalize(x)
-        if self.binarizer is not None:
-            x = self.binarizer(x)
-        if self.pool > 1 and not self.pool_first:
-            x = F.max_pool2d(x, self.pool, self.pool_stride)
-        return x
-
-
-class BinaryNetwork(nn.Module):
-    """uint8 images (N, H, W, C) to logits (N, classes).
-
-    Parameters
-    ----------
-    image_shape : (int, int, int)
-        Height, width, channels.
-    pixel_lanes : int
-        Highest bits of a pixel that enter.
-    blocks : sequence of Block
-        Only the last has no binarizer. A linear block after a map sees it flattened.
-    average : bool
-        Logits are means over the last block's map.
-    """
-
-    blocks: nn.ModuleList
-
-    def __init__(
-        self,
-        image_shape: tuple[int, int, int],
-        pixel_lanes: int,
-        blocks: Sequence[Block],
-        average: bool = False,
-    ) -> None:
-        super().__init__()
-        self.image_shape = image_shape
-        self.input = PixelInput(pixel_lanes)
-        self.flatten = Flatten()
-        self.blocks = nn.ModuleList(blocks)
-        self.average = average
-
-    def forward(self, images: Tensor) -> Tensor:
-        x: Tensor = self.input(images)
-        for block in self.blocks:
-            assert isinstance(block, Block)  # for mypy: a ModuleList yields plain modules
-            if isinstance(block.linear, BinaryLinear) and x.dim() == 4:
-                x = self.flatten(x)
-            x = block(x)
-        # In float64, as the epilogue averages.
-        return x.double().mean((2, 3)).float() if self.average else x.flatten(1)
-
-    @torch.inference_mode()
-    def infer(self, images: Tensor, batch: int = 500) -> Tensor:
-        """Logits in ``eval()``, in batches, whatever mode the network is in."""
-        mode = self.training
-        self.eval()
-        device = next(self.parameters()).device
-        logits = torch.cat([self(part.to(device)).float() for part in torch.split(images, batch)])
-        self.train(mode)
-        return logits
+        for what, known in _CHOICES.items():
+            if getattr(self, what) not in known:
+                raise ValueError(
+                    f"Layer: {what} must be one of {', '.join(known)}, not {getattr(self, what)!r}"
+                )
 
 
 def layers_of(network: NetworkSpec) -> tuple[Layer, ...]:
@@ -201,6 +111,7 @@ def layers_of(network: NetworkSpec) -> tuple[Layer, ...]:
             pool_stride=spec.pool_stride,
             lanes=max(spec.out_lanes, 1),
             average=average and spec.out_lanes == 0,
+            weights="8bit" if spec.planes > 1 else "sign",
         )
         for spec in network.layers
     )
@@ -217,8 +128,9 @@ def build(
     Raises
     ------
     ValueError
-        If there is no layer, a convolution after a fully connected layer, a pool behind one, or
-        a kernel or pool larger than what is left of the map.
+        If there is no layer, a convolution after a fully connected layer, a pool behind one, a
+        kernel or pool larger than what is left of the map, or a border code or K in a layer that
+        cannot have one.
     """
     if not layers:
         raise ValueError("build: a network needs at least one layer")
@@ -229,7 +141,7 @@ def build(
         if layer.kernel == 0:
             if layer.pool > 1:
                 raise ValueError(f"build: layer {index} is fully connected and cannot pool")
-            linear = BinaryLinear(height * width * channels, layer.channels)
+            linear = BinaryLinear(height * width * channels, layer.channels, layer.weights)
             height = width = 1
         elif blocks and isinstance(blocks[-1].linear, BinaryLinear):
             raise ValueError(f"build: layer {index} is a convolution after a fully connected one")
@@ -241,6 +153,7 @@ def build(
                 stride=layer.stride,
                 padding=layer.padding,
                 border=_border(layers, index, pixel_lanes),
+                kind=layer.weights,
             )
             height, width = (_side(size, layer) for size in (height, width))
             if height < 1 or width < 1:
@@ -252,10 +165,13 @@ def build(
                 linear,
                 Scale(channels) if last and layer.head == "scale" else BatchNorm(channels),
                 None if last else _binarizer(layer, estimator),
-                prelu=PReLU(channels) if layer.prelu else None,
+                prelu=_prelu(layer),
+                prelu_first=layer.prelu_first,
                 pool=layer.pool,
                 pool_stride=layer.pool_stride,
                 pool_first=layer.pool_first,
+                magnitude=_gives_magnitude(layers, index),
+                binary_gradient=layer.binary_gradient,
             )
         )
     return BinaryNetwork(image_shape, pixel_lanes, blocks, layers[-1].average)
@@ -277,7 +193,33 @@ def _border(layers: Sequence[Layer], index: int, pixel_lanes: int) -> float:
     return (2 * border + 1 - (1 << pixel_lanes)) / (1 << pixel_lanes)
 
 
-def _binarizer(layer: Layer, estimator: Estimator) -> Binarizer:
+def _prelu(layer: Layer) -> PReLU | None:
+    if layer.relu:
+        return PReLU(layer.channels, 0.0, fixed=True)
+    return PReLU(layer.channels) if layer.prelu else None
+
+
+def _gives_magnitude(layers: Sequence[Layer], index: int) -> bool:
+    """Whether the layer behind wants K; the activations that it sees must not be pooled ones."""
+    if index == 0 and layers[0].input_scale:
+        raise ValueError("build: layer 0 sees pixels, whose magnitude input_scale is not for")
+    wanted = index + 1 < len(layers) and layers[index + 1].input_scale
+    layer = layers[index]
+    if wanted and layer.pool > 1 and not layer.pool_first:
+        raise ValueError(
+            f"build: layer {index + 1} has input_scale, but layer {index} pools its activations; "
+            "pool its sums (pool_first)"
+        )
+    return wanted
+
+
+def _binarizer(layer: Layer, estimator: Estimator) -> Binarizer | None:
+    if layer.activation == "real":
+        return None
+    if layer.activation == "uniform":
+        return Uniform(layer.lanes)
+    if layer.activation == "dorefa":
+        return DoReFa(layer.lanes)
     if layer.lanes == 1:
         return Sign(estimator)
     return ResidualBinarizer(layer.lanes, estimator=estimator)

@@ -11,9 +11,10 @@ import torch
 
 from xnorflow.core.network import Shape
 from xnorflow.train.augment import Augmentation
+from xnorflow.train.blocks import BinaryNetwork
 from xnorflow.train.data import DATASETS
 from xnorflow.train.estimators import ESTIMATORS
-from xnorflow.train.models import BinaryNetwork, Layer, build, layers_of
+from xnorflow.train.models import Layer, build, layers_of
 from xnorflow.train.schedules import SCHEDULES
 from xnorflow.zoo.networks import named
 

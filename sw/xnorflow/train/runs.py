@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from xnorflow.train.models import BinaryNetwork
+from xnorflow.train.blocks import BinaryNetwork
 from xnorflow.train.recipes import Recipe
 
 __all__ = ["Run", "load_run", "open_run", "save_epoch"]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from xnorflow.train.binarize import Binarizer
-from xnorflow.train.models import Block
+from xnorflow.train.blocks import Block
 
 __all__ = ["ChannelCodes", "find_thresholds"]
 
@@ -43,7 +43,14 @@ class ChannelCodes:
     falling: npt.NDArray[np.bool_]
 
 
-def find_thresholds(block: Block, *, bound: int, unit: float, name: str) -> ChannelCodes:
+def find_thresholds(
+    block: Block,
+    *,
+    bound: int,
+    unit: float,
+    name: str,
+    offset: npt.NDArray[np.int64] | int = 0,
+) -> ChannelCodes:
     """Find every channel's thresholds for accumulators from -bound to bound.
 
     All integers in that range are evaluated where that is cheap. Otherwise, and only where each
@@ -57,9 +64,11 @@ def find_thresholds(block: Block, *, bound: int, unit: float, name: str) -> Chan
     bound : int
         Largest magnitude of the integer accumulator, below 2^24.
     unit : float
-        What the block's sums are multiples of: sum = accumulator * unit.
+        What the block's sums are multiples of: sum = (accumulator + offset) * unit.
     name : str
         The layer's name, for errors.
+    offset : int64 ndarray or int
+        (channels,) What is added to each accumulator.
 
     Raises
     ------
@@ -82,7 +91,7 @@ def find_thresholds(block: Block, *, bound: int, unit: float, name: str) -> Chan
 
     def codes(accumulators: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         """Codes (k, channels) of accumulators (k, channels) or (k, 1)."""
-        return _codes(block, binarizer, accumulators, unit)
+        return _codes(block, binarizer, accumulators + offset, unit)
 
     ends = codes(np.array([[-bound], [bound]]))
     falling = ends[0] > ends[1]

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from xnorflow.train.blocks import BinaryNetwork, Block
 from xnorflow.train.layers import BinaryConv2d, Flatten
-from xnorflow.train.models import BinaryNetwork, Block
 from xnorflow.train.recipes import Recipe
 from xnorflow.train.trainer import make_optimizer, precision, train_step
 

@@ -22,9 +22,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from xnorflow.train.blocks import BinaryNetwork
 from xnorflow.train.data import Dataset, load
 from xnorflow.train.layers import project
-from xnorflow.train.models import BinaryNetwork
 from xnorflow.train.recipes import Recipe
 from xnorflow.train.runs import Run, open_run, save_epoch
 from xnorflow.train.schedules import factor
