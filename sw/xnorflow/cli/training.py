@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -68,6 +69,8 @@ def train(
     chosen = chosen if seed is None else replace(chosen, seed=seed)
     folder = run or Path("runs") / chosen.name
     done = trainer.train(chosen, data, folder, minutes=minutes, device=device)
+    if int(os.environ.get("RANK", "0")) > 0:  # one of torchrun's processes speaks for all
+        return
     if not done.finished:
         output().print(
             f"{folder}: {len(done.log)} of {chosen.epochs} epochs; the same command goes on",

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from xnorflow.train.distributed import joint_mean
 from xnorflow.train.estimators import Estimator, clipped_identity
 
 __all__ = [
@@ -182,7 +183,7 @@ class ResidualBinarizer(Binarizer):
 
     def _track(self, lane: int, residue: Tensor) -> None:
         weight = self.momentum if self.seen else 1.0
-        mean = residue.abs().mean(dtype=torch.float32)
+        mean = joint_mean(residue.abs().mean(dtype=torch.float32))
         self.running_alpha[lane] += weight * (mean - self.running_alpha[lane])
 
     @torch.no_grad()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xnorflow.train.binarize import signs_of
+from xnorflow.train.distributed import joint_mean, world_size
 from xnorflow.train.weights import quantized
 
 __all__ = [
@@ -170,14 +171,33 @@ class BatchNorm(nn.BatchNorm2d):
         return scale, self.bias - self.running_mean * scale
 
     def forward(self, input: Tensor) -> Tensor:
-        if self.training:
-            return super().forward(input)
         self._check_input_dim(input)
+        if self.training:
+            return super().forward(input) if world_size() == 1 else self._joint(input)
         scale, shift = self.folded()
         if input.dim() == 4:
             scale, shift = scale[:, None, None], shift[:, None, None]
         # Two operations, not one fused: the epilogue in numpy then gives the same bits.
         return input * scale + shift
+
+    def _joint(self, input: Tensor) -> Tensor:
+        """Training on the mean and variance of all processes' batches."""
+        assert self.running_mean is not None and self.running_var is not None  # for mypy
+        axes = (0, 2, 3) if input.dim() == 4 else (0,)
+        shape = (1, -1, 1, 1) if input.dim() == 4 else (1, -1)
+        x = input.float()
+        mean = joint_mean(x.mean(axes))
+        centred = x - mean.view(shape)
+        variance = joint_mean(centred.square().mean(axes))
+        count = input.numel() / input.shape[1] * world_size()
+        momentum = 0.1 if self.momentum is None else self.momentum
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance * count / max(count - 1, 1), momentum)
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.add_(1)
+        scale = self.weight / torch.sqrt(variance + self.eps)
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
 
 
 class PReLU(nn.PReLU):

@@ -25,6 +25,7 @@ _CHOICES = {
     "schedule": SCHEDULES,
     "dtype": ("float32", "bfloat16"),
     "estimator": tuple(ESTIMATORS),
+    "optimizer": ("adam", "sgd"),
 }
 
 
@@ -49,7 +50,7 @@ class Recipe:
     batch_size : int
         Images a step; what does not fill a last batch is left out of that epoch.
     learning_rate : float
-        Of Adam at the first step.
+        At the first step.
     augmentation : Augmentation
         What is done to training images, freshly in every epoch.
     label_smoothing : float
@@ -64,6 +65,20 @@ class Recipe:
         ``"float32"``, or ``"bfloat16"`` for convolutions and activations in training.
     estimator : str
         Of activations' signs, one of ``train.estimators.ESTIMATORS``.
+    optimizer : str
+        ``"adam"``, or ``"sgd"`` with momentum 0.9.
+    bipolar, l2 : float
+        Weights of the regularisers in ``train.losses``.
+    clip : bool
+        Cut hidden weights to [-1, 1] after every step.
+    rising : bool
+        Keep PReLU slopes >= 0, as an array needs them.
+    teacher : str
+        A finished run's folder, whose network's answers are learnt too; empty for none.
+    teacher_share : float
+        Share of its answers in the loss; the labels have the rest.
+    temperature : float
+        That softens both networks' answers.
     """
 
     name: str
@@ -81,6 +96,14 @@ class Recipe:
     decay_epochs: int = 0
     dtype: str = "float32"
     estimator: str = "identity"
+    optimizer: str = "adam"
+    bipolar: float = 0.0
+    l2: float = 0.0
+    clip: bool = True
+    rising: bool = True
+    teacher: str = ""
+    teacher_share: float = 0.5
+    temperature: float = 2.0
 
     def __post_init__(self) -> None:
         if self.dataset not in DATASETS:

@@ -23,6 +23,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from xnorflow.train.blocks import BinaryNetwork
+from xnorflow.train.distributed import barrier
 from xnorflow.train.recipes import Recipe
 
 __all__ = ["Run", "load_run", "open_run", "save_epoch"]
@@ -70,8 +71,17 @@ def load_run(run_dir: str | Path) -> Run:
     return Run(recipe, model, tuple(checkpoint["log"]))
 
 
-def open_run(run_dir: str | Path, recipe: Recipe, model: nn.Module, optimizer: Optimizer) -> Log:
+def open_run(
+    run_dir: str | Path,
+    recipe: Recipe,
+    model: nn.Module,
+    optimizer: Optimizer,
+    *,
+    write: bool = True,
+) -> Log:
     """Start a run directory, or bring model and optimiser to where its last epoch ended.
+
+    Of several processes only one may ``write``; the others wait for it.
 
     Returns
     -------
@@ -84,13 +94,9 @@ def open_run(run_dir: str | Path, recipe: Recipe, model: nn.Module, optimizer: O
         If the directory holds a run of another recipe, or a damaged one.
     """
     directory = Path(run_dir)
-    if not (directory / RUN).is_file():
-        directory.mkdir(parents=True, exist_ok=True)
-        _describe(directory, recipe)
-        return []
-    found = _recipe(directory)
-    if found != recipe:
-        _prolong(directory, found, recipe)
+    if write:
+        _claim(directory, recipe)
+    barrier()
     if not (directory / CHECKPOINT).is_file():
         return []
     checkpoint = _checkpoint(directory / CHECKPOINT)
@@ -115,6 +121,17 @@ def save_epoch(
         writer.writeheader()
         writer.writerows(log)
     part.replace(directory / LOG)
+
+
+def _claim(directory: Path, recipe: Recipe) -> None:
+    """Make the directory one of a run of this recipe, unless it holds another's."""
+    if not (directory / RUN).is_file():
+        directory.mkdir(parents=True, exist_ok=True)
+        _describe(directory, recipe)
+        return
+    found = _recipe(directory)
+    if found != recipe:
+        _prolong(directory, found, recipe)
 
 
 def _describe(directory: Path, recipe: Recipe) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,15 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from xnorflow.train import distributed
 from xnorflow.train.blocks import BinaryNetwork
 from xnorflow.train.data import Dataset, load
+from xnorflow.train.flips import SignChanges
 from xnorflow.train.layers import project
+from xnorflow.train.losses import objective
 from xnorflow.train.recipes import Recipe
-from xnorflow.train.runs import Run, open_run, save_epoch
+from xnorflow.train.runs import Run, load_run, open_run, save_epoch
 from xnorflow.train.schedules import factor
 
 __all__ = ["TrainingError", "accuracy", "make_optimizer", "precision", "train", "train_step"]
@@ -46,7 +49,7 @@ def train(
     minutes: float | None = None,
     device: str | None = None,
 ) -> Run:
-    """Train a recipe, or go on with a run that was cut off.
+    """Train a recipe, or go on with a run that was cut off; alone or among ``torchrun``'s.
 
     On a CPU with the same versions and number of threads, a run that went on from its checkpoint
     gives the same bits as one in a single piece: order and augmentation are drawn from seed and
@@ -77,6 +80,20 @@ def train(
     TrainingError
         If a loss is not finite; the checkpoint of the epoch before stays.
     """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    with distributed.processes(device):
+        return _train(recipe, data_dir, Path(run_dir), show, stop_after, minutes, device)
+
+
+def _train(
+    recipe: Recipe,
+    data_dir: str | Path | None,
+    run_dir: Path,
+    show: bool,
+    stop_after: int | None,
+    minutes: float | None,
+    device: str,
+) -> Run:
     started = time.monotonic()
     data = load(recipe.dataset, data_dir)
     if data.train_images.shape[1:] != recipe.image_shape:
@@ -84,30 +101,37 @@ def train(
             f"recipe {recipe.name!r} is for images {recipe.image_shape}, but {data.name} has "
             f"{data.train_images.shape[1:]}"
         )
+    if recipe.batch_size % distributed.world_size():
+        raise ValueError(
+            f"recipe {recipe.name!r}: {distributed.world_size()} processes cannot share batches of "
+            f"{recipe.batch_size} images equally; --set batch_size to a multiple"
+        )
     model = recipe.build()
     # Images come with the channel last, and convolutions on a CPU are a quarter faster so.
-    model.to(
-        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
-        memory_format=torch.channels_last,
-    )  # type: ignore[call-overload]
+    model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(recipe, model)
-    log = open_run(run_dir, recipe, model, optimizer)
+    teacher = _teacher(recipe, model)
+    first = distributed.rank() == 0
+    log = open_run(run_dir, recipe, model, optimizer, write=first)
+    through = distributed.wrapped(model)
     epochs = recipe.epochs if stop_after is None else min(stop_after, recipe.epochs)
-    with _progress(show) as progress:
+    with _progress(show and first) as progress:
         task = progress.add_task(recipe.name, total=epochs * _steps(recipe, data), note="")
         progress.advance(task, len(log) * _steps(recipe, data))
         pace = 0.0
         while len(log) < epochs:
-            if minutes is not None and time.monotonic() - started + pace > 60 * minutes:
+            late = minutes is not None and time.monotonic() - started + pace > 60 * minutes
+            if distributed.agreed(late):
                 break
             note = f"epoch {len(log) + 1}/{recipe.epochs}"
             if log:
                 note += f", test {log[-1]['test_accuracy']:.2%}"
             progress.update(task, note=note)
-            entry = _epoch(recipe, data, model, optimizer, log, lambda: progress.advance(task))
-            log.append(entry)
-            save_epoch(run_dir, recipe, model, optimizer, log)
-            pace = entry["seconds"]
+            step = partial(train_step, recipe, model, optimizer, teacher=teacher, through=through)
+            log.append(_epoch(recipe, data, model, step, log, lambda: progress.advance(task)))
+            if first:
+                save_epoch(run_dir, recipe, model, optimizer, log)
+            pace = log[-1]["seconds"]
     model.eval()
     return Run(recipe, model, tuple(log))
 
@@ -129,7 +153,7 @@ def _epoch(
     recipe: Recipe,
     data: Dataset,
     model: BinaryNetwork,
-    optimizer: torch.optim.Optimizer,
+    train_batch: Callable[[Tensor, Tensor, float], tuple[float, int]],
     log: Sequence[Mapping[str, Any]],
     advance: Callable[[], None],
 ) -> dict[str, Any]:
@@ -144,6 +168,8 @@ def _epoch(
     steps = _steps(recipe, data)
     total_loss, total_hits, total_images = 0.0, 0, 0
     first_rate = 0.0
+    flips = SignChanges(model)
+    mine = slice(distributed.rank(), None, distributed.world_size())
     model.train()
     for step in range(steps):
         chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
@@ -152,7 +178,8 @@ def _epoch(
             recipe.schedule, epoch + step / steps, recipe.epochs, recipe.decay_epochs, losses
         )
         first_rate = first_rate if step else rate
-        loss, hits = train_step(recipe, model, optimizer, batch, labels[chosen], rate)
+        with flips.step(step):
+            loss, hits = train_batch(batch[mine], labels[chosen[mine]], rate)
         if not (math.isfinite(loss) and _finite(model)):
             raise TrainingError(
                 f"epoch {epoch + 1}, step {step + 1} of {steps}: loss {loss}, and a gradient or a "
@@ -165,15 +192,20 @@ def _epoch(
         advance()
     trained = time.monotonic() - started
     with precision(recipe, model):
-        test = accuracy(model, data.test_images, data.test_labels)
+        test = accuracy(model, data.test_images[mine], data.test_labels[mine])
+    count = len(data.test_labels[mine])
+    loss_sum, hit_sum, right, tested = distributed.total(
+        total_loss, total_hits, test * count, count
+    )
     return {
         "epoch": epoch + 1,
         "learning_rate": first_rate,
-        "train_loss": total_loss / steps,
-        "train_accuracy": total_hits / total_images,
-        "test_accuracy": test,
+        "train_loss": loss_sum / steps / distributed.world_size(),
+        "train_accuracy": hit_sum / total_images,
+        "test_accuracy": round(right) / tested,
         "seconds": round(time.monotonic() - started, 2),
         "images_per_second": round(total_images / trained, 1),
+        **{f"sign_changes {name}": share for name, share in flips.shares().items()},
     }
 
 
@@ -192,25 +224,66 @@ def train_step(
     images: Tensor,
     labels: Tensor,
     rate: float,
+    *,
+    teacher: BinaryNetwork | None = None,
+    through: nn.Module | None = None,
 ) -> tuple[float, int]:
-    """One step of the optimiser at that rate; the loss and the number of images put right."""
+    """One step of the optimiser at that rate.
+
+    Parameters
+    ----------
+    recipe, model, optimizer
+        What is trained, and how.
+    images, labels : Tensor
+        uint8 (N, H, W, C) and int64 (N,).
+    rate : float
+        Learning rate.
+    teacher : BinaryNetwork or None
+        Whose answers are learnt too.
+    through : Module or None
+        Calls ``model`` in its place, and shares gradients between processes.
+
+    Returns
+    -------
+    (float, int)
+        The loss, and the number of images put right.
+    """
     for group in optimizer.param_groups:
         group["lr"] = rate
     device = next(model.parameters()).device
     images, labels = images.to(device), labels.to(device)
     with precision(recipe, model):
-        logits = model(images).float()
-    loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+        logits = (through or model)(images).float()
+        taught = None if teacher is None else teacher.infer(images)
+    loss = objective(recipe, model, logits, labels, taught)
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    project(model)
+    project(model, clip=recipe.clip, rising=recipe.rising)
     return loss.item(), int((logits.argmax(1) == labels).sum())
 
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    """Adam over all parameters."""
+    """The recipe's optimiser of all parameters."""
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            model.parameters(), lr=recipe.learning_rate, momentum=0.9, fused=True
+        )
     return torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, fused=True)
+
+
+def _teacher(recipe: Recipe, model: BinaryNetwork) -> BinaryNetwork | None:
+    """The network of the recipe's teacher, where the model is."""
+    if not recipe.teacher:
+        return None
+    teacher = load_run(recipe.teacher).model
+    if teacher.image_shape != model.image_shape:
+        raise ValueError(
+            f"teacher {recipe.teacher} is for images {teacher.image_shape}, not {model.image_shape}"
+        )
+    teacher.requires_grad_(False)
+    teacher.to(next(model.parameters()).device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return teacher
 
 
 def precision(recipe: Recipe, model: nn.Module) -> contextlib.AbstractContextManager[None]:
