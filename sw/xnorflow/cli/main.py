@@ -18,6 +18,7 @@ from xnorflow.cli import (
     artifacts,
     bench,
     compiling,
+    evaluating,
     explore,
     hardware,
     running,
@@ -67,6 +68,7 @@ app.command("run")(running.run)
 app.command("info")(artifacts.info)
 app.command("train")(training.train)
 app.command("export")(training.export)
+app.command("eval")(evaluating.evaluate)
 app.command("summary")(summarising.summary)
 app.command("compile")(compiling.compile_artifact)
 app.command("explore")(explore.explore)
