@@ -14,7 +14,7 @@ from xnorflow.gateware.collector import Collector
 from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.fabric import Fabric
 from xnorflow.gateware.foot import Feet
-from xnorflow.gateware.issuer import Issuer
+from xnorflow.gateware.issuer import READ_CYCLES, Issuer
 from xnorflow.gateware.pool import Pool
 from xnorflow.gateware.store import ProgramStore
 from xnorflow.gateware.threshold import ThresholdUnit
@@ -26,6 +26,7 @@ def test_cycles_of_single_components() -> None:
     assert Fetch.latency_cycles == cycles.FETCH_CYCLES
     assert Feet.SUM_CYCLES == cycles.FOOT_SUM_CYCLES
     assert Feet.TURNAROUND_CYCLES == cycles.TURNAROUND_CYCLES
+    assert READ_CYCLES == cycles.READ_CYCLES
     assert Pool.line_cycles == plan.POOL_TURNAROUND_CYCLES
     assert Collector.latency_cycles <= cycles.COLLECT_CYCLES
 

@@ -13,7 +13,7 @@ from tests.gateware.helpers import SURPLUS_CYCLES, geometry_of, trace
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.program import Unroll
 from xnorflow.gateware.foot import Feet
-from xnorflow.gateware.issuer import Issuer
+from xnorflow.gateware.issuer import READ_CYCLES, Issuer
 
 OUTPUTS = ("segments.ready", "beat", "load", "window", "token", "promise", "channels", "end",
            "waiting", "busy")  # fmt: skip
@@ -182,7 +182,7 @@ class Model:
                 "read": 1, "address": number, "first": 0, "last": 0, "scale": 0,
             }  # fmt: skip
             self.promises[at + 1] = segment["channels"], int(last and segment["end"])
-            self.left = at + segment["channels"] * self.geometry.pixels
+            self.left = at + max(segment["channels"] * self.geometry.pixels, READ_CYCLES)
             self.now = at + 1
 
 

@@ -17,6 +17,8 @@ OUTPUTS = ("results.valid", "results.payload", "room", "waiting", "idle")
 SHAPES = (("2x1x2x8", 1), ("3x3x4x16", 2), ("2x2x3x8", 1), ("2x1x6x8", 2), ("3x3x16x8", 1))
 FLIGHT_CYCLES = 80
 """From a promise to the first hop's values."""
+VALUE_CYCLES = 4
+"""From a promise to its values, at least."""
 JUNK = 77
 
 
@@ -66,7 +68,7 @@ class Block:
                 inputs["end"] = int(left == len(self.channels) - 1)
                 for hop in range(geometry.hops):
                     arrive[cycle + FLIGHT_CYCLES + hop, hop] = left
-                spacing = count * pixels
+                spacing = max(count * pixels, 3)
                 left += 1
             spacing = max(spacing - 1, 0)
             values = np.full((columns, pixels), JUNK)
@@ -146,19 +148,22 @@ def test_reset_in_mid_position() -> None:
     geometry = geometry_of("2x1x2x8")
     ask = {"promise": 1, "channels": 2, "end": 1, "results.ready": 1}
     come = {"promise": 0, "values": [5, -6], "valids": 3}
+    wait = {"promise": 0}
     quiet = {"rst": 0, "valids": 0}
     stimulus = [
         {**ask, "results.ready": 1},
+        *[wait] * VALUE_CYCLES,
         come,
         quiet,
         {"rst": 1},
         *[quiet] * SURPLUS_CYCLES,
         ask,
+        *[wait] * VALUE_CYCLES,
         come,
         *[quiet] * 20,
     ]
     seen = trace(ResultShifter(geometry), stimulus, *OUTPUTS)
-    assert not any(out["results.valid"] for out in seen[4 : 4 + SURPLUS_CYCLES])
-    words = [out["results.payload"] for out in seen[4 + SURPLUS_CYCLES :] if out["results.valid"]]
+    assert not any(out["results.valid"] for out in seen[8 : 8 + SURPLUS_CYCLES])
+    words = [out["results.payload"] for out in seen[8 + SURPLUS_CYCLES :] if out["results.valid"]]
     assert words == [{"data": 5, "last": 0}, {"data": -6, "last": 1}]
     assert seen[-1]["idle"]

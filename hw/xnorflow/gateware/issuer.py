@@ -20,7 +20,10 @@ from xnorflow.gateware.layouts import (
 )
 from xnorflow.gateware.modulo import add_modulo
 
-__all__ = ["Issuer"]
+__all__ = ["READ_CYCLES", "Issuer"]
+
+READ_CYCLES = 3
+"""Between two positions that are read out, at least."""
 
 
 class Issuer(wiring.Component):
@@ -30,7 +33,8 @@ class Issuer(wiring.Component):
     - A weight load: ``load_cycles`` without beats. The next load may begin ``spacing_cycles``
       after it: the banks are read ``rows - 1`` cycles longer, as weights fall row by row, and once
       more when the thresholds' tokens reach the feet.
-    - A read-out: a token a position, as far apart as its words take to leave.
+    - A read-out: a token a position, as far apart as its words take to leave, at least
+      ``READ_CYCLES``.
 
     Members
     -------
@@ -206,7 +210,9 @@ class Issuer(wiring.Component):
         """
         geometry = self.geometry
         since = Signal(8)  # cycles until a load may begin
+        free = Signal(init=1)  # at most one
         with m.If(load):
+            m.d.sync += free.eq(0)
             m.d.sync += since.eq(
                 Mux(
                     now.records,
@@ -214,23 +220,25 @@ class Issuer(wiring.Component):
                     self.spacing_cycles(geometry, records=False) - 1,
                 )
             )
-        with m.Elif(since != 0):
-            m.d.sync += since.eq(since - 1)
+        with m.Else():
+            m.d.sync += [since.eq(Mux(since == 0, 0, since - 1)), free.eq(since <= 2)]
 
         turn = Signal(range(Feet.TURNAROUND_CYCLES))
-        leaving = Signal(range(128 * geometry.pixels + 1))
-        words = Signal(len(leaving))
-        m.d.comb += words.eq(now.channels * geometry.pixels)
         with m.If(line):
             m.d.sync += turn.eq(Feet.TURNAROUND_CYCLES - 1)
         with m.Elif(turn != 0):
             m.d.sync += turn.eq(turn - 1)
+
+        leaving = Signal(range(128 * geometry.pixels + 1))  # cycles until the last word leaves
+        left = Signal(init=1)  # at most one
+        words = Signal(len(leaving))
+        m.d.comb += words.eq(now.channels * geometry.pixels)
         with m.If(read):
-            m.d.sync += leaving.eq(words - 1)
-        with m.Elif(leaving != 0):
-            m.d.sync += leaving.eq(leaving - 1)
-        left = Mux(read, words == 1, leaving <= 1)
-        return ~load & (since <= 1), ~line & (turn <= 1) & left
+            m.d.sync += leaving.eq(Mux(words < READ_CYCLES, READ_CYCLES - 1, words - 1))
+            m.d.sync += left.eq(0)
+        with m.Else():
+            m.d.sync += [leaving.eq(Mux(leaving == 0, 0, leaving - 1)), left.eq(leaving <= 2)]
+        return ~load & free, ~line & (turn <= 1) & ~read & left
 
     def _tokens(
         self,

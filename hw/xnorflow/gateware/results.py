@@ -50,8 +50,8 @@ class ResultShifter(wiring.Component):
     valids : In(columns)
         A position's values come, hop by hop, a cycle apart: the first column's counts.
     promise : In(1)
-        A position was asked for. Its values come later, and those of the next one at least
-        ``channels * pixels`` cycles after them.
+        A position was asked for. Its values come five or more cycles later, and those of the next
+        one at least ``channels * pixels`` cycles after them, or three.
     channels : In(8)
         With ``promise``: words of each pixel stream, at least 1.
     end : In(1)
@@ -128,21 +128,29 @@ class ResultShifter(wiring.Component):
         """A queue of what the promises said. Returns: the oldest one."""
         layout = data.StructLayout({"channel_last": 8, "single": 1, "end": 1})
         m.submodules.queue = queue = Queue(layout, depth=QUEUE_DEPTH)
+        oldest, known = Signal(layout), Signal()
+        take, taken, gone = Signal(), Signal(), Signal()
         count = Signal(range(2 * QUEUE_DEPTH))
         m.d.comb += [
             queue.push.eq(self.promise),
             queue.item.channel_last.eq(self.channels - 1),
             queue.item.single.eq(self.channels == 1),
             queue.item.end.eq(self.end),
-            queue.items.ready.eq(popped),
+            # The queue moves on a cycle later: positions are at least three cycles apart.
+            take.eq((popped | ~known) & queue.items.valid & ~taken),
+            queue.items.ready.eq(taken),
         ]
-        gone = Signal()
+        with m.If(popped):
+            m.d.sync += known.eq(0)
+        with m.If(take):
+            m.d.sync += [oldest.eq(queue.items.payload), known.eq(1)]
         m.d.sync += [
+            taken.eq(take),
             gone.eq(popped),
             count.eq(count + self.promise - gone),
             queued.eq(count >= QUEUE_DEPTH - ROOM_CYCLES - 1),
         ]
-        return queue.items.payload
+        return oldest
 
     def _buffer(self, m: Module, word: Value, sending: Value, queued: Signal) -> None:
         """The FIFO; words have their place in it from the promise on, so it never overflows."""

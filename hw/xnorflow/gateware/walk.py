@@ -254,7 +254,7 @@ class InputWalk(wiring.Component):
             m.d.sync += [
                 y.eq(y + row.stride),
                 y_row.eq(add_modulo(y_row, row.step_row, streams)),
-                line.eq(line + Mux(carry, step_carried, step)),
+                line.eq(Mux(carry, line + step_carried, line + step)),
             ]
         with m.If(wrap.map_row):
             m.d.sync += [y.eq(top_y), y_row.eq(top_row), line.eq(top_line)]

@@ -16,6 +16,8 @@ __all__ = ["LOSSES", "row_cycles", "row_losses", "skip_cycles"]
 # The gateware's own constants; its tests compare them with the classes that they belong to.
 TURNAROUND_CYCLES = 4
 """Between two uses of one accumulator."""
+READ_CYCLES = 3
+"""Between two positions that are read out, at least."""
 FETCH_CYCLES = 6
 FOOT_SUM_CYCLES = 3
 COLLECT_CYCLES = 4
@@ -125,7 +127,7 @@ def _read_cycles(plan: LayerPlan, map_lines: int, units: int) -> int:
     total = left = 0
     for index in range(plan.tiles):
         channels = min(geometry.columns, plan.spec.out_channels - index * geometry.columns)
-        words = channels * geometry.pixels
+        words = max(channels * geometry.pixels, READ_CYCLES)
         wait = max(0, TURNAROUND_CYCLES - 1 - idle, left - tile)
         cycles = wait + (positions - 1) * words + 1
         spare = 0  # until the next load may begin
