@@ -15,9 +15,9 @@ from xnorflow.core.registers import DeviceError, Status
 from xnorflow.gateware.control import Control
 
 FLUSH, FETCH = 9, 5
-OUTPUTS = ("rewind", "fetch", "input_start", "input_images", "input_room", "row_start", "units",
-           "part", "final", "row_index", "busy", "flush", "status", "error", "blocks", "cycles",
-           "wait_cycles")  # fmt: skip
+OUTPUTS = ("rewind", "fetch", "take", "input_start", "input_images", "input_room", "row_start",
+           "units", "part", "final", "row_index", "busy", "flush", "status", "error", "blocks",
+           "cycles", "wait_cycles")  # fmt: skip
 
 
 def row(first: int, count: int, **flags: int) -> dict[str, int]:
@@ -70,6 +70,7 @@ class Device:
     fetched: int = -1
     cycle: int = 0
     left: int = 0  # cycles until the row is fetched
+    taken: int = 0
     first_known: bool = False
     receiving: list[int] = field(default_factory=list)  # parts' units to come
     filling: int = 0  # cycles until the part is full
@@ -82,7 +83,7 @@ class Device:
     waits: int = 0
 
     def reset(self) -> None:
-        """What the flush does: the store keeps its program and row."""
+        """What the flush does: the store keeps its program and rows."""
         self.receiving, self.filling, self.started, self.running, self.held = [], 0, -1, 0, 0
         self.starts, self.received = [], []
 
@@ -99,9 +100,10 @@ class Device:
         elif self.left:
             self.left -= 1
             self.first_known |= not self.left
-        at = min(max(self.fetched, 0), len(self.program.rows) - 1)
-        noise = {name: 1 for name in self.program.rows[0]}
-        now["row"] = self.program.rows[at] if not self.left else noise
+        if seen["take"]:
+            assert not self.left
+            self.taken = self.fetched
+        now["row"] = self.program.rows[self.taken]
         # The formatter.
         full = 0
         if self.started == self.cycle - 1:
@@ -210,27 +212,26 @@ def test_blocks_run_row_by_row(name: str, seed: int) -> None:
         if fields["from_input"]:
             assert used == part
         part ^= fields["frees_input"] & case.double
-    # Of a row that runs: fetch, check, start, and until it is done; of one that is skipped less.
+    # Of a row that runs: take, check, start, and until it is done; one that is skipped waits for
+    # the next one.
     assert seen[-1]["status"] == Status.DONE
     assert seen[-1]["blocks"] == len(blocks)
-    assert not any(
-        out["busy"] or out["row_start"] or out["fetch"] for out in seen[-SURPLUS_CYCLES:]
-    )
-    fetches = [cycle for cycle, out in enumerate(seen) if out["fetch"]]
+    assert not any(out["busy"] or out["row_start"] or out["take"] for out in seen[-SURPLUS_CYCLES:])
+    takes = [cycle for cycle, out in enumerate(seen) if out["take"]]
     starts = {cycle for cycle, out in enumerate(seen) if out["row_start"]}
-    assert len(fetches) == len(blocks) * len(case.rows)
+    assert len(takes) == len(blocks) * len(case.rows)
     total = 0
-    for number, cycle in enumerate(fetches):
-        skipped = not any(cycle < s < [*fetches, len(seen)][number + 1] for s in starts)
+    for number, cycle in enumerate(takes):
+        skipped = not any(cycle < s < [*takes, len(seen)][number + 1] for s in starts)
         if skipped:
-            total += FETCH + 2
+            total += FETCH + 3
         else:
             start = min(s for s in starts if s > cycle)
-            waited = start - (cycle + FETCH + 3)
+            waited = start - (cycle + 4)
             assert waited >= 0
             fields = case.rows[number % len(case.rows)]
             assert not waited or fields["from_input"]
-            total += FETCH + 5
+            total += 5
             device.waits += waited
     assert seen[-1]["cycles"] - total >= 0
     assert seen[-1]["wait_cycles"] >= device.waits
@@ -244,15 +245,16 @@ def test_counters_split_a_row_into_work_and_waiting() -> None:
             "input_ready": 1, "row_done": 0, "waiting": 0}  # fmt: skip
     begin = {**base, "run": 1, "images": 1}
     for waits in ((), (3, 4, 9), range(10)):
-        stimulus = [base, begin, {**base, "images": 1}, *[base] * (FETCH + 5)]
+        stimulus = [*[base] * (FETCH + 3), begin, {**base, "images": 1}, *[base] * 5]
+        start = len(stimulus) - 1
         stimulus += [{**base, "waiting": int(at in waits), "row_done": int(at == 9)}
                      for at in range(10)]  # fmt: skip
         stimulus += [{**base, "row_done": 1, "waiting": 1}] * 9
         dut = Control(geometry, flush_cycles=FLUSH, fetch_cycles=FETCH)
         seen = trace(dut, stimulus, *OUTPUTS)
-        assert [cycle for cycle, out in enumerate(seen) if out["row_start"]] == [FETCH + 7]
+        assert [cycle for cycle, out in enumerate(seen) if out["row_start"]] == [start]
         assert seen[-1]["wait_cycles"] == len(waits)
-        assert seen[-1]["cycles"] == FETCH + 5 + 10 - len(waits)
+        assert seen[-1]["cycles"] == 5 + 10 - len(waits)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +284,7 @@ def test_a_run_that_cannot_be_is_refused(change: dict[str, int], error: DeviceEr
     seen = trace(Control(geometry, flush_cycles=FLUSH, fetch_cycles=FETCH), stimulus(), *OUTPUTS)
     for out in seen[2 : SURPLUS_CYCLES + 1]:
         assert (out["status"], out["error"], out["busy"]) == (Status.ERROR, error, 0)
-    assert not any(out["fetch"] or out["input_start"] for out in seen[: SURPLUS_CYCLES + 2])
+    assert not any(out["take"] or out["input_start"] for out in seen[: SURPLUS_CYCLES + 2])
     assert (seen[-1]["status"], seen[-1]["error"]) == (Status.DONE, DeviceError.NONE)
 
 
@@ -377,7 +379,7 @@ def test_abort_in_every_cycle(start: int) -> None:
                 late = {"row_done": step % 2, "input_full": int(step < FLUSH - 1)}
                 run = {"run": int(step < FLUSH), "images": 3}
                 seen = yield {**quiet, **(late if step < FLUSH else {}), **run}
-                assert not seen["fetch"] and not seen["row_start"] and not seen["input_start"]
+                assert not seen["take"] and not seen["row_start"] and not seen["input_start"]
                 assert seen["flush"] == seen["busy"] == int(step < FLUSH), f"{at}, step {step}"
                 status = Status.BUSY if step < FLUSH else Status(0)
                 assert (seen["status"], seen["blocks"]) == (status, 0), f"cut at {at}"

@@ -14,7 +14,7 @@ from xnorflow.core.program import ROW_WORD_BITS, Target, pack_row, row_fields, r
 from xnorflow.gateware.store import ProgramStore
 
 PORTS = ("row", "first_row", "first_row_valid", "scale", "rows", "block")
-QUIET = {"bus": {"valid": 0}, "rewind": 0, "fetch": 0}
+QUIET = {"bus": {"valid": 0}, "rewind": 0, "fetch": 0, "take": 0}
 
 
 def random_rows(geometry: Geometry, rng: np.random.Generator) -> list[dict[str, int]]:
@@ -45,7 +45,7 @@ def row_writes(geometry: Geometry, rows: list[dict[str, int]]) -> list[dict[str,
 @pytest.mark.parametrize("gap", [0, 3])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_rows_come_one_after_another(shape: str, gap: int) -> None:
-    """Each ``fetch_cycles`` after it was asked for; row 0 again after a rewind."""
+    """Taken ``fetch_cycles`` after they were asked for, or later; row 0 again after a rewind."""
     geometry = geometry_of(shape)
     rows = random_rows(geometry, np.random.default_rng(230))
     late = ProgramStore.fetch_cycles(geometry)
@@ -54,13 +54,15 @@ def test_rows_come_one_after_another(shape: str, gap: int) -> None:
     for _ in range(2):
         stimulus.append({**QUIET, "rewind": 1})
         for index in range(len(rows)):
-            stimulus.append({**QUIET, "fetch": 1})
-            expected += [(len(stimulus) - 1 + late + step, index) for step in range(gap + 1)]
-            stimulus += [QUIET] * (late + gap - 1)
+            stimulus += [{**QUIET, "fetch": 1}, *[QUIET] * (late + gap - 1)]
+            stimulus.append({**QUIET, "take": 1})
+            # It stays while the next one is fetched.
+            expected += [(len(stimulus) + step, index) for step in range(late + 1)]
+        stimulus += [QUIET] * late
     seen = trace(ProgramStore(geometry), [*stimulus, QUIET], *PORTS)
     for cycle, index in expected:
         assert seen[cycle]["row"] == rows[index], f"cycle {cycle}"
-    first = expected[0][0]
+    first = expected[0][0] - 1 - gap
     valid = [out["first_row_valid"] for out in seen]
     assert valid[first:] == [1] * len(valid[first:]) and not any(valid[: first - 1])
     assert all(out["first_row"] == rows[0] for out in seen[first:])
@@ -75,12 +77,12 @@ def test_a_new_program_has_a_new_first_row() -> None:
     for _ in range(2):
         programs.append(random_rows(geometry, rng))
         stimulus += [*row_writes(geometry, programs[-1]), {**QUIET, "rewind": 1}]
-        stimulus += [{**QUIET, "fetch": 1}, *[QUIET] * late]
+        stimulus += [{**QUIET, "fetch": 1}, *[QUIET] * (late - 1), {**QUIET, "take": 1}, QUIET]
         ends.append(len(stimulus) - 1)
     seen = trace(store, stimulus, *PORTS)
     for end, program in zip(ends, programs, strict=True):
         assert (seen[end]["first_row_valid"], seen[end]["first_row"]) == (1, program[0])
-    assert not any(out["first_row_valid"] for out in seen[ends[0] + 3 : ends[1] - 1])
+    assert not any(out["first_row_valid"] for out in seen[ends[0] + 3 : ends[1] - 2])
 
 
 def test_an_aborted_fetch_leaves_no_half_of_a_first_row() -> None:
@@ -91,7 +93,7 @@ def test_an_aborted_fetch_leaves_no_half_of_a_first_row() -> None:
     for cut in range(1, late):
         stimulus = [*row_writes(geometry, rows), {**QUIET, "rewind": 1}, {**QUIET, "fetch": 1}]
         stimulus += [*[QUIET] * (cut - 1), *[{**QUIET, "rewind": 1}] * late]
-        stimulus += [{**QUIET, "fetch": 1}, *[QUIET] * late]
+        stimulus += [{**QUIET, "fetch": 1}, *[QUIET] * (late - 1), {**QUIET, "take": 1}, QUIET]
         seen = trace(ProgramStore(geometry), stimulus, *PORTS)
         assert seen[-1]["row"] == rows[0], f"cut after {cut}"
         assert (seen[-1]["first_row_valid"], seen[-1]["first_row"]) == (1, rows[0])

@@ -35,8 +35,8 @@ class Control(wiring.Component):
         From the program: number of rows, most images in a block.
     bad_packet : In(1)
         The loader met a bad packet.
-    rewind, fetch, row : Out, Out, In
-        To and from the program store.
+    rewind, fetch, take, row : Out, Out, Out, In
+        To and from the program store: the next row is fetched while one runs.
     input_ready : In(1)
         The program's first row is known.
     input_start, input_images, input_idle : Out, Out, In
@@ -71,6 +71,7 @@ class Control(wiring.Component):
                 "bad_packet": In(1),
                 "rewind": Out(1),
                 "fetch": Out(1),
+                "take": Out(1),
                 "row": In(row_layout(geometry)),
                 "input_ready": In(1),
                 "input_start": Out(1),
@@ -197,7 +198,8 @@ class Control(wiring.Component):
         skipped, fits = Signal(), Signal()
         last, last_row = Signal(16), Signal()  # the last row's index; it is this one
         ran = Signal()  # the row was done, the cycle before
-        wait = Signal(range(self.fetch_cycles + 1))
+        wait = Signal(range(self.fetch_cycles + 1))  # until the row that is fetched is there
+        fresh = Signal()  # it is row 0
         full = Signal(2)  # parts of the input that lie in the banks, complete
         held = Signal()  # one of them is in use
         freed = Signal()
@@ -207,11 +209,12 @@ class Control(wiring.Component):
             last.eq(self.rows - 1),
             last_row.eq(self.row_index == last),
             ran.eq(0),
+            wait.eq(Mux(self.fetch, self.fetch_cycles - 1, Mux(wait == 0, 0, wait - 1))),
         ]
         with m.If(freed):
             m.d.sync += [held.eq(0), self.part.eq(self.part ^ self.input_double)]
         with m.If(self.flush):
-            m.d.sync += [full.eq(0), held.eq(0), self.part.eq(0)]
+            m.d.sync += [full.eq(0), held.eq(0), self.part.eq(0), fresh.eq(0)]
 
         @contextmanager
         def state(name: str) -> Iterator[None]:
@@ -228,45 +231,54 @@ class Control(wiring.Component):
                 m.next = "IDLE"
             with m.Else():
                 m.d.sync += self.row_index.eq(self.row_index + 1)
-                m.next = "FETCH"
+                m.d.comb += self.take.eq(1)
+                m.next = "TAKEN"
 
         with m.FSM():
             with state("IDLE"):
-                m.d.comb += [idle.eq(1), self.rewind.eq(1)]
+                m.d.comb += idle.eq(1)
                 shift = ceil_log2(self.geometry.pixels)
                 m.d.sync += self.row_index.eq(0)
-                with m.If(to_run & ~self.flush):
-                    m.d.sync += [
-                        done.eq(0),
-                        to_run.eq(0),
-                        total.eq((queued + self.geometry.pixels - 1) >> shift),
-                    ]
-                    m.next = "FETCH"
+                with m.If(wait == 0):
+                    with m.If(~self.flush & (~fresh | ~self.input_ready)):
+                        m.d.comb += self.rewind.eq(1)
+                        m.next = "FETCH"
+                    with m.Elif(to_run & ~self.flush):
+                        m.d.comb += self.take.eq(1)
+                        m.d.sync += [
+                            done.eq(0),
+                            to_run.eq(0),
+                            total.eq((queued + self.geometry.pixels - 1) >> shift),
+                        ]
+                        m.next = "TAKEN"
             with state("FETCH"):
-                m.d.comb += self.fetch.eq(1)
-                m.d.sync += wait.eq(self.fetch_cycles - 1)
-                m.next = "FETCHING"
-            with state("FETCHING"):
-                m.d.sync += wait.eq(wait - 1)
+                m.d.comb += [idle.eq(1), self.fetch.eq(1)]
+                m.d.sync += fresh.eq(1)
+                m.next = "IDLE"
+            with state("TAKEN"):
                 m.d.sync += [
                     after.eq(total - row.unit_first),
                     count.eq(row.unit_last + 1),
                     skipped.eq(total <= row.unit_first),
                 ]
-                with m.If(wait == 0):
-                    m.next = "CHECK"
+                m.next = "CHECK"
             with state("CHECK"):
+                m.d.comb += self.rewind.eq(last_row)
                 m.d.sync += fits.eq(after <= count)
-                with m.If(skipped):
-                    next_row()
-                with m.Else():
-                    m.next = "UNITS"
+                m.next = "UNITS"
             with state("UNITS"):
+                m.d.comb += self.fetch.eq(1)
                 m.d.sync += [
                     self.units.eq(Mux(fits, after, count)),
                     self.final.eq(row.ends & fits),
+                    fresh.eq(last_row),
                 ]
-                m.next = "INPUT"
+                with m.If(skipped):
+                    m.next = "SKIP"
+                with m.Else():
+                    m.next = "INPUT"
+            with state("SKIP"), m.If(wait == 0):
+                next_row()
             with state("INPUT"):
                 with m.If(row.from_input & (full == 0)):
                     m.d.comb += waits.eq(1)
@@ -275,6 +287,6 @@ class Control(wiring.Component):
                     m.d.comb += self.row_start.eq(1)
                     m.next = "RUN"
             with state("RUN"):
-                m.d.sync += ran.eq(self.row_done)
+                m.d.sync += ran.eq(self.row_done & (wait == 0))
                 with m.If(ran):
                     next_row()

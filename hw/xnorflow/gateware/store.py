@@ -21,12 +21,13 @@ class ProgramStore(wiring.Component):
     -------
     bus : In(bus_layout)
         Configuration writes.
-    rewind, fetch : In(1)
-        The next row is row 0; fetch the next row.
+    rewind, fetch, take : In(1)
+        The next row is row 0; fetch the next row; ``row`` is the one that was fetched, from
+        ``fetch_cycles`` after ``fetch`` on.
     row : Out(row_layout)
-        The row fetched last, ``fetch_cycles`` after ``fetch``, until the next one.
+        The row that was taken.
     first_row, first_row_valid : Out(row_layout), Out(1)
-        Row 0, once it was fetched.
+        Row 0, once it was fetched; a row that is written makes it unknown, and ends a fetch.
     scale_index, scale : In, Out
         Lane scale, ``SCALE_CYCLES`` after its index.
     rows, block : Out(16)
@@ -42,6 +43,7 @@ class ProgramStore(wiring.Component):
                 "bus": In(bus_layout(geometry)),
                 "rewind": In(1),
                 "fetch": In(1),
+                "take": In(1),
                 "row": Out(row_layout(geometry)),
                 "first_row": Out(row_layout(geometry)),
                 "first_row_valid": Out(1),
@@ -54,7 +56,7 @@ class ProgramStore(wiring.Component):
 
     @staticmethod
     def fetch_cycles(geometry: Geometry) -> int:
-        """Cycles from ``fetch`` to the row."""
+        """Cycles from ``fetch`` until the row can be taken."""
         return row_words(geometry) + 1 + BlockMemory.latency_cycles
 
     def elaborate(self, platform: object) -> Module:
@@ -65,7 +67,7 @@ class ProgramStore(wiring.Component):
         def writes(target: Target) -> Signal:
             return bus.valid & (bus.target == target)
 
-        # Rows move into their register word by word, from the top.
+        # A row moves into a register word by word, from the top, while another one runs.
         m.submodules.memory = memory = BlockMemory(
             width=ROW_WORD_BITS, depth=geometry.layer_depth * words
         )
@@ -75,15 +77,17 @@ class ProgramStore(wiring.Component):
         asked, of_first = Signal(BlockMemory.latency_cycles), Signal(BlockMemory.latency_cycles)
         last = Signal(BlockMemory.latency_cycles)
         arrives, first, row_ends = asked[-1], Signal(), last[-1]
+        written = Signal()
         m.d.comb += [
-            memory.write_enable.eq(writes(Target.LAYER)),
+            written.eq(writes(Target.LAYER)),
+            memory.write_enable.eq(written),
             memory.write_address.eq(bus.address),
             memory.write_data.eq(bus.data),
             memory.read_enable.eq(1),
             memory.read_address.eq(address),
         ]
         m.d.sync += [
-            asked.eq(Mux(self.rewind, 0, Cat(left != 0, asked))),
+            asked.eq(Mux(self.rewind | written, 0, Cat(left != 0, asked))),
             of_first.eq(Cat(first, of_first)),
             last.eq(Cat(left == 1, last)),
         ]
@@ -91,7 +95,7 @@ class ProgramStore(wiring.Component):
             m.d.sync += [left.eq(left - 1), address.eq(address + 1)]
         with m.If(self.fetch):
             m.d.sync += [left.eq(words), first.eq(address == 0)]
-        with m.If(self.rewind):  # also in the middle of a row
+        with m.If(self.rewind | written):  # also in the middle of a row
             m.d.sync += [address.eq(0), left.eq(0)]
         size = self.row.shape().size
         shifted = Signal(words * ROW_WORD_BITS)
@@ -99,7 +103,6 @@ class ProgramStore(wiring.Component):
         held_first = Signal(words * ROW_WORD_BITS)
         m.d.comb += [
             shifted.eq(Cat(held[ROW_WORD_BITS:], memory.read_data)),
-            self.row.eq(held[:size]),
             self.first_row.eq(held_first[:size]),
         ]
         with m.If(arrives):
@@ -107,8 +110,10 @@ class ProgramStore(wiring.Component):
             with m.If(of_first[-1] & ~self.first_row_valid):
                 m.d.sync += held_first.eq(shifted)
                 m.d.sync += self.first_row_valid.eq(row_ends)
-        with m.If(writes(Target.LAYER)):
+        with m.If(written):
             m.d.sync += self.first_row_valid.eq(0)
+        with m.If(self.take):
+            m.d.sync += self.row.eq(held[:size])
 
         m.submodules.scales = scales = BlockMemory(
             width=geometry.scale_width, depth=geometry.scale_depth

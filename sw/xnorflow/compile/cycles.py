@@ -22,10 +22,10 @@ FETCH_CYCLES = 6
 FOOT_SUM_CYCLES = 3
 COLLECT_CYCLES = 4
 """From a position's codes to the last write of a result of one write."""
-START_CYCLES = 14
+START_CYCLES = 13
 """From a row's start to its first load's first beat."""
-CONTROL_CYCLES = 6
-"""Of a row, beside reading its words and running it."""
+CONTROL_CYCLES = 4
+"""Of a row, beside running it: the next one is read meanwhile."""
 
 LOSSES = (
     "control", "weights", "shortest", "drain", "results",
@@ -85,12 +85,7 @@ def _pass_beats(plan: LayerPlan, map_lines: int, units: int, *, final: bool) -> 
 @lru_cache(maxsize=1024)
 def skip_cycles(geometry: Geometry) -> int:
     """Cycles of a row that has no unit in the block."""
-    return row_words(geometry) + CONTROL_CYCLES - 1
-
-
-def _start_cycles(geometry: Geometry) -> int:
-    """Cycles of a row before its first load's first beat, and after its last write."""
-    return row_words(geometry) + CONTROL_CYCLES + START_CYCLES
+    return CONTROL_CYCLES + row_words(geometry) + 2  # the next one must be read
 
 
 def _streaming(plan: LayerPlan, map_lines: int, units: int) -> tuple[int, int, int]:
@@ -158,7 +153,7 @@ def _drain_cycles(plan: LayerPlan, units: int) -> int:
 def _run_cycles(plan: LayerPlan, map_lines: int, units: int) -> int:
     """Cycles of a row that computes ``map_lines`` lines of its layer for ``units`` units."""
     streaming, _, _ = _streaming(plan, map_lines, units)
-    fixed = _start_cycles(plan.geometry)
+    fixed = CONTROL_CYCLES + START_CYCLES
     return fixed + streaming + _read_cycles(plan, map_lines, units) + _drain_cycles(plan, units)
 
 
@@ -172,7 +167,7 @@ def row_cycles(row: Row, units: int) -> int:
 def row_losses(row: Row, units: int) -> dict[str, float]:
     """Cycles that a row loses, by reason; with its useful ones they are ``row_cycles``.
 
-    control : reading the row, starting.
+    control : starting the row.
     weights : loading weights and thresholds.
     shortest : beats that wait because a pass or a line is too short for the pipeline.
     drain : waiting for the last results.
@@ -192,7 +187,7 @@ def row_losses(row: Row, units: int) -> dict[str, float]:
     outputs = units * row.map_lines * plan.map_width  # of one lane of one pass of one tile
     beats = plan.tiles * plan.passes * plan.lanes * outputs
     cycles = {
-        "control": _start_cycles(geometry),
+        "control": CONTROL_CYCLES + START_CYCLES,
         "weights": loads,
         "drain": _drain_cycles(plan, units),
         "results": _read_cycles(plan, row.map_lines, units),
