@@ -94,10 +94,11 @@ class ColumnModel:
         self.weights = [0] * geometry.rows
         self.reads = [0] * WeightBank.latency_cycles  # what the bank will give
 
-    def step(self, now: dict[str, Any], record: dict[str, int]) -> tuple[int, list[list[int]]]:
+    def step(self, now: dict[str, Any]) -> tuple[int, list[list[int]]]:
         """What the bank gives, and each row's count for each pixel stream."""
         geometry = self.geometry
         given = self.reads.pop(0)
+        record = now["record"]
         address = record["address"] if record["valid"] else now["load"]["address"]
         self.reads.append(self.bank[address])
         counts = [
@@ -128,10 +129,7 @@ def random_cycles(
             "masks": number(rng, geometry.rows) & ((1 << rows) - 1),
             "shifts": number(rng, geometry.rows) & number(rng, geometry.rows),
             "load": {"valid": 1, "address": int(rng.integers(depth))},
-            "records": [
-                {"valid": int(rng.random() < 0.2), "address": int(rng.integers(depth))}
-                for _ in range(geometry.hops)
-            ],
+            "record": {"valid": int(rng.random() < 0.2), "address": int(rng.integers(depth))},
         }
         for _ in range(cycles)
     ]
@@ -160,7 +158,7 @@ def test_array_equals_its_columns(shape: str, double: int) -> None:
         if cycle < load:
             now["load"]["address"] = cycle
         if cycle < late + load:
-            now |= {"masks": 0, "records": [{"valid": 0, "address": 0}] * geometry.hops}
+            now |= {"masks": 0, "record": {"valid": 0, "address": 0}}
     array = SystolicArray(geometry)
     assert array.latency_cycles == SystolicArray.cycles(geometry)
     seen = trace(array, [*fill, {"double": double}, *stimulus], "sums", "weights")
@@ -172,7 +170,7 @@ def test_array_equals_its_columns(shape: str, double: int) -> None:
         model = ColumnModel(geometry, bank)
         counts = []
         for cycle in range(hop, len(stimulus)):
-            given, count = model.step(stimulus[cycle - hop], stimulus[cycle]["records"][hop])
+            given, count = model.step(stimulus[cycle - hop])
             if cycle >= hop + WeightBank.latency_cycles:
                 assert seen[cycle]["weights"][column] == given, f"cycle {cycle}"
             counts.append(count)
@@ -197,7 +195,7 @@ class SkewedArray(wiring.Component):
 
     def __init__(self, geometry: Geometry) -> None:
         self.array, self.skew = SystolicArray(geometry), RowSkew(geometry)
-        kept = ("words", "masks", "load", "double", "bus", "records", "sums")
+        kept = ("words", "masks", "load", "double", "bus", "record", "sums")
         super().__init__({name: self.array.signature.members[name] for name in kept})
 
     def elaborate(self, platform: object) -> Module:
@@ -217,7 +215,7 @@ class SkewedArray(wiring.Component):
             array.shifts.eq(skew.skewed_shifts),
             array.load.eq(self.load),
             array.double.eq(self.double),
-            array.records.eq(self.records),
+            array.record.eq(self.record),
             array.bus.eq(self.bus),
             self.sums.eq(array.sums),
         ]

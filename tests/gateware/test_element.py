@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 from amaranth import Module
+from amaranth.hdl import Fragment
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
 from tests.gateware.carry import add_cells, add_two_outputs
 from tests.gateware.helpers import popcount, trace
 
@@ -15,6 +18,7 @@ from xnorflow.core.geometry import Geometry
 from xnorflow.gateware import chains, compressor, target
 from xnorflow.gateware import element as element_module
 from xnorflow.gateware.element import ElementRow
+from xnorflow.gateware.resting import windowed_loads
 from xnorflow.gateware.target import Target
 
 FORMS = ("portable", "chained", "compressed")
@@ -45,16 +49,33 @@ def _model_families(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compressor, "two_outputs", add_two_outputs)
 
 
-def element(geometry: Geometry, row: int, form: str) -> ElementRow:
-    class Formed(ElementRow):
-        def elaborate(self, platform: object) -> Module:
-            return super().elaborate(Target(form))
+class Row(wiring.Component):
+    """The row of elements in one form, behind what the array makes of a load."""
 
-    return Formed(geometry, row=row)
+    def __init__(self, geometry: Geometry, row: int, form: str) -> None:
+        self.row, self.form = ElementRow(geometry, row=row), form
+        members = self.row.signature.members
+        super().__init__({"load": In(1)} | {name: members[name] for name in members})
+
+    @property
+    def latency_cycles(self) -> int:
+        return self.row.latency_cycles
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        target = Target(self.form)
+        row = self.row
+        m.submodules.row = Fragment.get(row, target)
+        windows = row.load_windows(row.geometry)
+        m.d.comb += row.loads.eq(windowed_loads(m, self.load, windows, name="row"))
+        for name in ("words", "idle", "weights", "double", "sums_in"):
+            m.d.comb += getattr(row, name).eq(getattr(self, name))
+        m.d.comb += self.sums_out.eq(row.sums_out)
+        return m
 
 
 class Stimulus:
-    """Words without a gap, a third of them masked; now and then a load, its words masked."""
+    """Words without a gap, a third of them idle; now and then a load, its words idle."""
 
     def __init__(self, geometry: Geometry, row: int, seed: int, *, double: int = 0) -> None:
         self.geometry, self.row, self.double = geometry, row, double
@@ -92,7 +113,7 @@ class Stimulus:
         self.cycles.append(
             {
                 "words": [rng.getrandbits(geometry.word_width) for _ in range(geometry.pixels)],
-                "masks": sum(mask << pixel for pixel, mask in enumerate(masks)),
+                "idle": sum((not mask) << pixel for pixel, mask in enumerate(masks)),
                 "load": load,
                 "double": self.double,
                 "weights": [
@@ -112,7 +133,7 @@ class Stimulus:
             for column in range(geometry.columns_per_hop):
                 for pixel in range(geometry.pixels):
                     differ = then["words"][pixel] ^ self.resting[at - latency][column]
-                    count = popcount(differ) if then["masks"] >> pixel & 1 else 0
+                    count = 0 if then["idle"] >> pixel & 1 else popcount(differ)
                     above = before["sums_in"][column * geometry.pixels + pixel] if self.row else 0
                     row_sums.append((above << self.double) + count)
             sums.append(row_sums)
@@ -120,7 +141,7 @@ class Stimulus:
 
 
 def check(geometry: Geometry, row: int, form: str, stimulus: Stimulus) -> None:
-    dut = element(geometry, row, form)
+    dut = Row(geometry, row, form)
     seen = trace(dut, stimulus.cycles, "sums_out")
     expected = stimulus.expected(geometry.word_width.bit_length() - 1)
     for cycle, (out, sums) in enumerate(zip(seen, expected, strict=True)):
@@ -167,7 +188,7 @@ def test_double_means_nothing_elsewhere(form: str) -> None:
 def test_latency_and_largest_sum(shape: str, row: int, form: str) -> None:
     """One word that mismatches in every bit, on top of rows that all do: seen once, in time."""
     geometry = Geometry.parse(shape)
-    dut = element(geometry, row, form)
+    dut = Row(geometry, row, form)
     lanes = geometry.columns_per_hop * geometry.pixels
     word = geometry.word_width
     most = geometry.sum_bound if geometry.doubles(row) else geometry.count_bound
@@ -176,7 +197,7 @@ def test_latency_and_largest_sum(shape: str, row: int, form: str) -> None:
     inputs = [
         {
             "words": ones,
-            "masks": (cycle == 5) * ((1 << geometry.pixels) - 1),
+            "idle": (cycle != 5) * ((1 << geometry.pixels) - 1),
             "sums_in": [above] * lanes,
         }
         for cycle in range(140)
@@ -198,7 +219,7 @@ def test_doubled_sums_pass_a_row_that_does_not_double(form: str) -> None:
     stimulus.run(20)
     rng = random.Random(6)
     for cycle in stimulus.cycles:
-        cycle["masks"] = 0
+        cycle["idle"] = 1
         cycle["sums_in"] = [rng.randint(0, geometry.sum_bound(8)) for _ in range(2)]
     check(geometry, 8, form, stimulus)
 
@@ -214,10 +235,10 @@ def test_weights_rest_until_a_whole_load(form: str) -> None:
     stimulus.run(20)
     for at, cycle in enumerate(stimulus.cycles):
         cycle["words"] = [old[1]]
-        cycle["masks"] = cycle["masks"] if cycle["load"] else 1
+        cycle["idle"] = cycle["idle"] if cycle["load"] else 0
         cycle["sums_in"] = [0] * 4
         assert at < 100
-    dut = element(geometry, 0, form)
+    dut = Row(geometry, 0, form)
     sums = [out["sums_out"] for out in trace(dut, stimulus.cycles, "sums_out")]
     assert sums[23] == [popcount(weights ^ old[1]) for weights in old]
     assert sums[-1] == [popcount(weights ^ old[1]) for weights in new]

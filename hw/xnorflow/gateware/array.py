@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The systolic array: words move right from hop to hop, partial sums fall a row a cycle."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -12,12 +12,13 @@ from xnorflow.gateware.banks import window_layout
 from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.layouts import bus_layout, load_layout
 from xnorflow.gateware.memory import BlockMemory
+from xnorflow.gateware.resting import windowed_loads
 
 __all__ = ["RowSkew", "SystolicArray", "WeightBank", "record_layout"]
 
 
 def record_layout(geometry: Geometry) -> data.StructLayout:
-    """A word of thresholds that a hop's feet ask for."""
+    """A word of thresholds that the feet ask for."""
     return data.StructLayout({"valid": 1, "address": ceil_log2(geometry.weight_depth)})
 
 
@@ -51,7 +52,7 @@ class RowSkew(wiring.Component):
             words = [self.words[pixel][row] for pixel in range(self.geometry.pixels)]
             row_state = Cat(self.masks[row], self.shift, *words)
             for step in range(row):
-                later = Signal(len(row_state), name=f"row_{row}_{step}")
+                later = Signal(len(row_state), name=f"row_{row}_{step}", reset_less=True)
                 m.d.sync += later.eq(row_state)
                 row_state = later
             m.d.comb += Cat(
@@ -120,8 +121,8 @@ class SystolicArray(wiring.Component):
         Sums double from row to row; constant in a program row.
     bus : In(bus_layout)
         Configuration writes.
-    records : In(record_layout), one a hop
-        Words of thresholds to read.
+    record : In(record_layout)
+        A word of thresholds to read instead.
     weights : Out
         What the columns' banks read.
     sums : Out
@@ -144,7 +145,7 @@ class SystolicArray(wiring.Component):
                 "load": In(load_layout(geometry)),
                 "double": In(1),
                 "bus": In(bus_layout(geometry)),
-                "records": In(data.ArrayLayout(record_layout(geometry), geometry.hops)),
+                "record": In(record_layout(geometry)),
                 "weights": Out(data.ArrayLayout(beat, geometry.columns)),
                 "sums": Out(
                     data.ArrayLayout(geometry.sum_width(), geometry.columns * geometry.pixels)
@@ -164,45 +165,50 @@ class SystolicArray(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        crossing = {
-            name: getattr(self, name)
-            for name in ("words", "masks", "shifts", "load", "double", "bus")
+        windows = ElementRow.load_windows(self.geometry)
+        address = Mux(self.record.valid, self.record.address, self.load.address)
+        loads = [
+            windowed_loads(m, self.shifts[row], windows, name=f"{row}")
+            for row in range(self.geometry.rows)
+        ]
+        crossing: dict[str, Value] = {
+            "words": Value.cast(self.words),
+            "idle": ~self.masks,
+            "loads": Cat(loads),
+            "address": address,
+            "double": self.double,
         }
+        bus = self.bus
         for hop in range(self.geometry.hops):
             if hop:
-                later = {
-                    name: Signal(signal.shape(), name=f"{name}_{hop}")
-                    for name, signal in crossing.items()
-                }
-                m.d.sync += [later[name].eq(signal) for name, signal in crossing.items()]
-                crossing = later
-            self._hop(m, hop, **crossing)
+                for name, value in crossing.items():
+                    init = -1 if name == "idle" else 0
+                    later = Signal(len(value), name=f"{name}_{hop}", init=init, reset_less=True)
+                    m.d.sync += later.eq(value)
+                    crossing[name] = later
+            bus = self._hop(m, hop, bus, **crossing)
         return m
 
     def _hop(
         self,
         m: Module,
         hop: int,
-        *,
-        words: data.View,
-        masks: Signal,
-        shifts: Signal,
-        load: data.View,
-        double: Signal,
         bus: data.View,
-    ) -> None:
-        """The banks and rows of one hop."""
+        *,
+        words: Value,
+        idle: Value,
+        loads: Value,
+        address: Value,
+        double: Value,
+    ) -> data.View:
+        """The banks and rows of one hop; its register of the bus."""
         geometry = self.geometry
         pixels, rows = range(geometry.pixels), range(geometry.rows)
-        columns = range(geometry.columns_per_hop)
+        columns, width = range(geometry.columns_per_hop), geometry.word_width
         banks = []
-        record = self.records[hop]
-        # One register before the memories: the bus crosses many columns.
-        taken = Signal(bus.shape(), name=f"taken_{hop}")
+        taken = Signal(bus.shape(), name=f"taken_{hop}", reset_less=True)
         writes = Signal(len(columns), name=f"writes_{hop}")
-        address = Signal(load.address.shape(), name=f"address_{hop}")
         m.d.sync += taken.eq(bus)
-        m.d.comb += address.eq(Mux(record.valid, record.address, load.address))
         for c in columns:
             column = hop * geometry.columns_per_hop + c
             m.submodules[f"bank_{column}"] = bank = WeightBank(geometry)
@@ -219,9 +225,12 @@ class SystolicArray(wiring.Component):
         for row in rows:
             m.submodules[f"row_{hop}_{row}"] = unit = ElementRow(geometry, row=row)
             m.d.comb += [
-                *(unit.words[pixel].eq(words[pixel][row]) for pixel in pixels),
-                unit.masks.eq(masks[row].replicate(geometry.pixels)),
-                unit.load.eq(shifts[row]),
+                *(
+                    unit.words[pixel].eq(words.word_select(pixel * len(rows) + row, width))
+                    for pixel in pixels
+                ),
+                unit.idle.eq(idle[row].replicate(geometry.pixels)),
+                unit.loads.eq(loads.word_select(row, len(unit.loads))),
                 *(unit.weights[c].eq(banks[c].weights[row]) for c in columns),
             ]
             if geometry.doubles(row):
@@ -232,3 +241,4 @@ class SystolicArray(wiring.Component):
         first = hop * len(columns) * len(pixels)
         for index in range(len(columns) * len(pixels)):
             m.d.comb += self.sums[first + index].eq(unit.sums_out[index])
+        return taken

@@ -11,7 +11,7 @@ from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.chains import Adder, Cell, Spare, add_chains
 from xnorflow.gateware.compressor import Compressor
 from xnorflow.gateware.popcount import PopcountTree
-from xnorflow.gateware.resting import delayed_loads, delayed_word, resting_weights
+from xnorflow.gateware.resting import Window, delayed_word, load_windows, resting_weights
 from xnorflow.gateware.target import PORTABLE, family_of
 
 __all__ = ["ElementRow"]
@@ -28,11 +28,11 @@ class ElementRow(wiring.Component):
     """Counts mismatches between streaming words and resting weights, and adds them to the sums.
 
         sums_out[t + latency_cycles] = (sums_in[t + latency_cycles - 1] << double)
-                                       + (popcount(words[t] ^ weights) if masks[t] else 0)
+                                       + (0 if idle[t] else popcount(words[t] ^ weights))
 
     for each column (its own weights) and pixel stream (its own word); index
     ``column * pixels + pixel``. In a row that does not double, a sum larger than the words so far
-    can give comes from rows that did, and the word must then be masked.
+    can give comes from rows that did, and the word must then be idle.
 
     Parameters
     ----------
@@ -45,12 +45,13 @@ class ElementRow(wiring.Component):
     -------
     words : In(word_width), one a pixel stream
         Activation words, lowest channel in the lowest bit.
-    masks : In(pixels)
-        The pixel stream's word counts.
-    load : In(1)
-        Shift ``weights`` in, lowest bits first. A load is ``weight_load_cycles`` cycles without a
-        gap, and a cycle at least lies between two loads. The words of its first cycle still meet
-        the old weights, those after its last one the new; words between must be masked.
+    idle : In(pixels)
+        The pixel stream's word does not count.
+    loads : In
+        Shift ``weights`` in, lowest bits first: for each of ``load_windows``, whether that was so
+        in all of it. A load is ``weight_load_cycles`` cycles without a gap, and a cycle at least
+        lies between two loads. The words of its first cycle still meet the old weights, those
+        after its last one the new; words between must be idle.
     weights : In(weight_beat), one a column
         Next bits of the weights.
     double : In(1)
@@ -62,7 +63,7 @@ class ElementRow(wiring.Component):
     Timing
     ------
     One word a cycle, ``latency_cycles`` = log2(word_width): every level of the popcount is
-    registered, then the sum. Nothing stalls, and nothing needs a reset: a masked word leaves zeros.
+    registered, then the sum. Nothing stalls, and nothing needs a reset: an idle word leaves zeros.
     """
 
     def __init__(self, geometry: Geometry, *, row: int) -> None:
@@ -76,8 +77,8 @@ class ElementRow(wiring.Component):
         super().__init__(
             {
                 "words": In(data.ArrayLayout(geometry.word_width, geometry.pixels)),
-                "masks": In(geometry.pixels),
-                "load": In(1),
+                "idle": In(geometry.pixels),
+                "loads": In(len(self.load_windows(geometry))),
                 "weights": In(data.ArrayLayout(geometry.weight_beat, geometry.columns_per_hop)),
                 "double": In(1),
                 "sums_in": In(data.ArrayLayout(above, lanes)),
@@ -89,6 +90,13 @@ class ElementRow(wiring.Component):
     def popcount_cycles(geometry: Geometry) -> int:
         """Cycles from a word to its count."""
         return PopcountTree(geometry.word_width).levels
+
+    @staticmethod
+    def load_windows(geometry: Geometry) -> list[Window]:
+        """The windows of ``loads``."""
+        tree = PopcountTree(geometry.word_width)
+        delays = [tree.delay(bit) for bit in range(tree.width)]
+        return load_windows(delays, geometry.weight_beat)
 
     @property
     def latency_cycles(self) -> int:
@@ -106,18 +114,24 @@ class ElementRow(wiring.Component):
             self._chained(m, family)
         return m
 
+    def _delayed_idle(self, m: Module) -> Signal:
+        """``idle`` in the cycle of the last level: its registers alone are cleared."""
+        idle = self.idle
+        for level in range(1, self.tree.levels):
+            later = Signal(self.geometry.pixels, name=f"idle_{level}", reset_less=True)
+            m.d.sync += later.eq(idle)
+            idle = later
+        return idle
+
     # -- portable: one wide addition a level -------------------------------------------------
 
     def _portable(self, m: Module) -> None:
         geometry, tree = self.geometry, self.tree
         beat, half = geometry.weight_beat, tree.half
-        masks = [self.masks]
-        for level in range(1, tree.levels):
-            masks.append(Signal(geometry.pixels, name=f"masks_{level}"))
-            m.d.sync += masks[level].eq(masks[level - 1])
+        idle = self._delayed_idle(m)
         for column in range(geometry.columns_per_hop):
             resting = Signal(geometry.word_width, name=f"resting_{column}", reset_less=True)
-            with m.If(self.load):
+            with m.If(self.loads[0]):
                 m.d.sync += resting.eq(Cat(resting, self.weights[column])[beat:])
             for pixel in range(geometry.pixels):
                 index = column * geometry.pixels + pixel
@@ -131,10 +145,9 @@ class ElementRow(wiring.Component):
                     fields = Signal(half, name=f"fields_{name}", reset_less=True)
                     slots = Signal(half, name=f"slots_{name}", reset_less=True)
                     m.d.sync += [fields.eq(total), slots.eq(later & tree.mask(1 << level, 1))]
-                    with m.If(~masks[level - 1][pixel]):
-                        m.d.sync += fields.eq(0)
-                        if level == tree.levels:
-                            m.d.sync += slots.eq(0)
+                    if level == tree.levels:
+                        with m.If(idle[pixel]):
+                            m.d.sync += [fields.eq(0), slots.eq(0)]
                     # Next level: two counts and the slot in the middle of their field.
                     later = slots
                     stride = 1 << level
@@ -154,10 +167,8 @@ class ElementRow(wiring.Component):
     def _chained(self, m: Module, family: str) -> None:
         geometry, tree = self.geometry, self.tree
         columns, pixels = range(geometry.columns_per_hop), range(geometry.pixels)
-        idle = Signal(geometry.pixels)
-        m.d.comb += idle.eq(~self.masks)
         delays = [tree.delay(bit) for bit in range(tree.width)]
-        loads = delayed_loads(m, self.load, delays)
+        loads = dict(zip(self.load_windows(geometry), self.loads, strict=True))
         resting = [
             resting_weights(m, self.weights[column], loads, delays, name=f"{column}")
             for column in columns
@@ -208,10 +219,7 @@ class ElementRow(wiring.Component):
                     m.d.sync += last.eq(differ)
                     registers[lane].append(last)
             counts = registers
-            if level < tree.levels:
-                later = Signal(geometry.pixels, name=f"idle_{level}", reset_less=True)
-                m.d.sync += later.eq(idle)
-                idle = later
+        idle = self._delayed_idle(m)
         for pixel in pixels:
             with m.If(idle[pixel]):
                 for column in columns:
@@ -228,15 +236,11 @@ class ElementRow(wiring.Component):
 
     def _compressed(self, m: Module, family: str) -> None:
         geometry, tree = self.geometry, self.tree
-        idle: Value = ~self.masks
-        for level in range(1, tree.levels):
-            later = Signal(geometry.pixels, name=f"idle_{level}", reset_less=True)
-            m.d.sync += later.eq(idle)
-            idle = later
+        idle = self._delayed_idle(m)
         adders = []
         for column in range(geometry.columns_per_hop):
             resting = resting_weights(
-                m, self.weights[column], [self.load], [0] * tree.width, name=f"{column}"
+                m, self.weights[column], {(0, 0): self.loads[0]}, [0] * tree.width, name=f"{column}"
             )
             for pixel in range(geometry.pixels):
                 pairs = list(zip(self.words[pixel], resting, strict=True))

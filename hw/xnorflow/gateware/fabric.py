@@ -132,7 +132,9 @@ class Fabric(wiring.Component):
                 token = delayed(m, token, 1, f"token_hop_{hop}")
                 n = delayed(m, n, 1, f"n_hop_{hop}")
             m.submodules[f"feet_{hop}"] = feet = Feet(geometry)
-            m.d.comb += [feet.token.eq(token), feet.n.eq(n), array.records[hop].eq(feet.record)]
+            m.d.comb += [feet.token.eq(token), feet.n.eq(n)]
+            if hop == 0:
+                m.d.comb += array.record.eq(feet.record)
             for c in range(columns):
                 column = hop * columns + c
                 m.d.comb += [

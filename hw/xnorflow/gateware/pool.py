@@ -87,16 +87,15 @@ class Pool(wiring.Component):
         line = Signal(codes)
         running = Signal(codes)
         direction = [Signal(geometry.columns, name=f"direction_{cycle}") for cycle in (1, 2)]
-        goes_on = Signal()
-        m.d.comb += goes_on.eq(~self.first_x & ~self.last_x)
         with m.If(self.valid):
             for i in every:
                 column = i // pixels
                 pool_min = self.codes[column * pixels].pool_min
                 code = flipped(self.codes[i].code, pool_min)
+                so_far = highest(code, running[i], ~self.first_x)
                 m.d.sync += [
-                    line[i].eq(highest(code, running[i], ~self.first_x)),
-                    running[i].eq(highest(code, running[i], goes_on)),
+                    line[i].eq(so_far),
+                    running[i].eq(Mux(self.last_x, code, so_far)),
                     direction[0][column].eq(pool_min),
                 ]
 
@@ -123,10 +122,10 @@ class Pool(wiring.Component):
             memory.write_address.eq(window),
         ]
         for i in every:
-            kept = highest(line[i], earlier[i], ~first_y & ~last_y)
+            total = highest(line[i], earlier[i], ~first_y)
+            kept = Mux(last_y, line[i], total)
             m.d.comb += memory.write_data.word_select(i, lanes).eq(kept)
             with m.If(finished & last_y):
-                total = highest(line[i], earlier[i], ~first_y)
                 m.d.sync += self.o[i].eq(flipped(total, direction[1][i // pixels]))
         m.d.sync += self.o_valid.eq(finished & last_y)
         return m

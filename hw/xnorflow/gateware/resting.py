@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from amaranth import Cat, Module, Signal, Value
 
-__all__ = ["delayed_loads", "delayed_word", "resting_weights"]
+__all__ = ["Window", "delayed_word", "load_windows", "resting_weights", "windowed_loads"]
+
+Window = tuple[int, int]
+"""Cycles ago at which it begins and ends, both of them in it."""
 
 
 def delayed_word(m: Module, word: Value, delays: Sequence[int], *, name: str) -> list[Value]:
@@ -22,19 +25,23 @@ def delayed_word(m: Module, word: Value, delays: Sequence[int], *, name: str) ->
     return bits
 
 
-def delayed_loads(m: Module, load: Signal, delays: Sequence[int]) -> list[Signal]:
-    """``load``, and how it was up to the longest delay ago."""
+def load_windows(delays: Sequence[int], beat: int) -> list[Window]:
+    """The windows of ``load`` that resting weights ask for; the first is ``load`` itself."""
+    return sorted({(0, 0), *(window for window, _, _ in _shifts(delays, beat))})
+
+
+def windowed_loads(m: Module, load: Value, windows: Sequence[Window], *, name: str) -> Value:
+    """For each window, whether ``load`` was 1 in all of it."""
     loads = [load]
-    for cycle in range(1, max(delays) + 1):
-        name = f"load_{cycle}"
-        later = Signal(name=name, reset_less=True)
+    for cycle in range(1, max(begin for begin, _ in windows) + 1):
+        later = Signal(name=f"load_{name}_{cycle}", reset_less=True)
         m.d.sync += later.eq(loads[-1])
         loads.append(later)
-    return loads
+    return Cat(Cat(loads[shift : begin + 1]).all() for begin, shift in windows)
 
 
 def resting_weights(
-    m: Module, weights: Value, loads: Sequence[Signal], delays: Sequence[int], *, name: str
+    m: Module, weights: Value, loads: Mapping[Window, Value], delays: Sequence[int], *, name: str
 ) -> list[Signal]:
     """A column's weights, a register a bit, shifted along as many lanes as ``weights`` has bits.
 
@@ -42,25 +49,28 @@ def resting_weights(
     new one k cycles later than the others. It joins the shifting late: bits at depth j of a lane
     may miss the first j shifts. Where k > j, registers delay the lane before it.
     """
-    beat, width = len(weights), len(delays)
-    bits = [Signal(name=f"resting_{name}_{bit}", reset_less=True) for bit in range(width)]
-    latest = max(delays)
-    windows: dict[tuple[int, int], list[object]] = {}
+    beat = len(weights)
+    bits = [Signal(name=f"resting_{name}_{bit}", reset_less=True) for bit in range(len(delays))]
+    sources: list[Value] = list(weights)
+    for window, bit, waits in _shifts(delays, beat):
+        for wait in range(waits):
+            waiting = Signal(name=f"waiting_{name}_{bit}_{wait}", reset_less=True)
+            m.d.sync += waiting.eq(sources[bit % beat])
+            sources[bit % beat] = waiting
+        with m.If(loads[window]):
+            m.d.sync += bits[bit].eq(sources[bit % beat])
+        sources[bit % beat] = bits[bit]
+    return bits
+
+
+def _shifts(delays: Sequence[int], beat: int) -> Iterator[tuple[Window, int, int]]:
+    """Lane by lane, bits in shifting order: window, bit, cycles that the lane waits before it."""
+    width, latest = len(delays), max(delays)
     for lane in range(beat):
-        source: Value = weights[lane]
         shift = 0  # cycles by which the lane is delayed so far
         for depth in range(width // beat):
             bit = width - beat * (depth + 1) + lane
-            delay = delays[bit]
-            while delay > depth + shift:
-                waiting = Signal(name=f"waiting_{name}_{bit}_{shift}", reset_less=True)
-                m.d.sync += waiting.eq(source)
-                source = waiting
-                shift += 1
-            begin = min(latest, depth + shift) if delay > shift else shift
-            windows.setdefault((begin, shift), []).append(bits[bit].eq(source))
-            source = bits[bit]
-    for (begin, shift), statements in windows.items():
-        with m.If(Cat(loads[shift : begin + 1]).all()):
-            m.d.sync += statements
-    return bits
+            waits = max(delays[bit] - depth - shift, 0)
+            shift += waits
+            begin = min(latest, depth + shift) if delays[bit] > shift else shift
+            yield (begin, shift), bit, waits

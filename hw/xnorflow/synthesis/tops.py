@@ -33,7 +33,7 @@ class BareArray(wiring.Component):
         m.submodules.array = array = SystolicArray(geometry)
         inputs = (
             *(skew.words, skew.masks, skew.shift),
-            *(array.double, array.load, array.bus, array.records),
+            *(array.double, array.load, array.bus, array.record),
         )
         ports = Cat(Value.cast(port) for port in inputs)
         before = Signal(len(ports))

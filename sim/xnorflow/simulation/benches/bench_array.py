@@ -60,7 +60,7 @@ class Array(Clocked):
         self.under_way = [0] * WeightBank.latency_cycles  # shifts, until the banks answer
         self.window = [(0, 0)] * GEOMETRY.rows  # word and mask of each row in this cycle
         self.reads: list[dict[str, int]] = []  # of the banks
-        for name in ("records", "double"):
+        for name in ("record", "double"):
             getattr(dut, name).value = 0
 
     def drive(self) -> None:
