@@ -113,8 +113,8 @@ class Feet(wiring.Component):
         for index in range(self.count):
             # Stage 1: mismatches to a signed sum. Stage 2: lane scale.
             half = Signal(signed(len(self.n) - 1), name=f"half_{index}")
-            signed_sum = Signal(signed(len(self.n)), name=f"sum_{index}")
-            product = Signal(signed(width), name=f"product_{index}")
+            signed_sum = Signal(signed(len(self.n)), name=f"sum_{index}", reset_less=True)
+            product = Signal(signed(width), name=f"product_{index}", reset_less=True)
             once = self.sums[index]
             halves.append(ChosenSum(half, self.n[1:].as_signed(), once, once, Const(0)))
             m.d.sync += [
@@ -122,7 +122,7 @@ class Feet(wiring.Component):
                 product.eq(signed_sum * tokens[1].scale),
             ]
             # Stage 3: accumulate.
-            total = Signal(signed(width), name=f"total_{index}")
+            total = Signal(signed(width), name=f"total_{index}", reset_less=True)
             stored = memory.read_data[index * width : (index + 1) * width].as_signed()
             step = Signal(signed(width), name=f"step_{index}")
             steps.append(ChosenSum(step, product, Const(0), stored, tokens[2].first))

@@ -84,9 +84,11 @@ class Pool(wiring.Component):
         m.d.comb += [memory.read_address.eq(self.window), memory.read_enable.eq(1)]
 
         # Cycle 1: maximum of the window's line, and of the next one's that begins with its last.
-        line = Signal(codes)
-        running = Signal(codes)
-        direction = [Signal(geometry.columns, name=f"direction_{cycle}") for cycle in (1, 2)]
+        line = Signal(codes, reset_less=True)
+        running = Signal(codes, reset_less=True)
+        direction = [
+            Signal(geometry.columns, name=f"direction_{cycle}", reset_less=True) for cycle in (1, 2)
+        ]
         with m.If(self.valid):
             for i in every:
                 column = i // pixels
@@ -110,7 +112,7 @@ class Pool(wiring.Component):
             m.d.sync += [later.eq(value) for later, value in zip(now, values, strict=True)]
             finished, first_y, last_y, window = now
         for _ in range(BlockMemory.latency_cycles - 1):
-            later = Signal(codes)
+            later = Signal(codes, reset_less=True)
             m.d.sync += [later.eq(line), direction[1].eq(direction[0])]
             line = later
 

@@ -69,7 +69,7 @@ class ThresholdUnit(wiring.Component):
         bits = geometry.record_bits
 
         # The record moves down as its words come in at the top.
-        record = Signal(bits)
+        record = Signal(bits, reset_less=True)
         with m.If(self.record_valid):
             m.d.sync += record.eq(Cat(record, self.record)[len(self.record) :])
         thresholds = [
@@ -83,7 +83,7 @@ class ThresholdUnit(wiring.Component):
             for level in range(lanes):
                 step = 1 << (lanes - level)
                 choices = thresholds[step // 2 - 1 :: step]
-                found = Signal(level + 1, name=f"code_{pixel}_{level}")
+                found = Signal(level + 1, name=f"code_{pixel}_{level}", reset_less=True)
                 # acc >= T is -acc + (T - 1) < 0.
                 excess = Signal(signed(width + 1), name=f"excess_{pixel}_{level}")
                 lower, upper = choices[::2], choices[1::2] or choices
@@ -97,11 +97,11 @@ class ThresholdUnit(wiring.Component):
                 add_chosen(m, family_of(platform), [choice])
                 m.d.sync += found.eq(Cat(excess[-1], code))
                 if level + 1 < lanes:
-                    later = Signal(signed(width), name=f"value_{pixel}_{level}")
+                    later = Signal(signed(width), name=f"value_{pixel}_{level}", reset_less=True)
                     m.d.sync += later.eq(value)
                     value = later
                 code = found
-            pool_min = Signal(name=f"pool_min_{pixel}")
+            pool_min = Signal(name=f"pool_min_{pixel}", reset_less=True)
             m.d.sync += pool_min.eq(record[-1])
             m.d.comb += [
                 self.codes[pixel].code.eq(code),

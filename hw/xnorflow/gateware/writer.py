@@ -126,8 +126,8 @@ class LaneWriter(wiring.Component):
         geometry = self.geometry
         lanes, granule = geometry.max_lanes, geometry.granule
         name = f"{key[0]}_{key[1]}"
-        address = Signal(len(self.address), name=f"address_{name}")
-        bits = Signal(self.words[0][0].shape(), name=f"bits_{name}")
+        address = Signal(len(self.address), name=f"address_{name}", reset_less=True)
+        bits = Signal(self.words[0][0].shape(), name=f"bits_{name}", reset_less=True)
         chosen = Signal(range(lanes), name=f"chosen_{name}")
         m.d.comb += chosen.eq(Mux(lane < lanes, lane, lanes - 1))
         places = Array(
