@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``xnorflow train`` and ``xnorflow export``: from a recipe to an artifact."""
+"""``xnorflow train``, ``plot`` and ``export``: from a recipe to an artifact."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from xnorflow.cli.console import output
 from xnorflow.cli.options import DataOption
 
-__all__ = ["export", "train"]
+__all__ = ["export", "plot", "train"]
 
 
 def train(
@@ -114,3 +114,34 @@ def export(
         f"test images; the float model puts {test['argmax_changes']} in another class",
         soft_wrap=True,
     )
+
+
+def plot(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The picture to write, .png, .svg or .pdf; RUN/run.png by default.",
+        ),
+    ] = None,
+) -> None:
+    """Draw a run.
+
+    Learning curves, sign changes, alphas and thresholds; of several runs, their curves.
+    """
+    from xnorflow.cli.plots import check_picture, save_picture
+    from xnorflow.cli.run_plots import plot_run, plot_runs
+    from xnorflow.train.runs import load_run
+
+    path = to or runs[0] / "run.png"
+    check_picture(path)
+    loaded = {folder.name: load_run(folder) for folder in runs}
+    if len(runs) == 1:
+        (run,) = loaded.values()
+        figure = plot_run(run, f"{run.recipe.name}, {len(run.log)} epochs")
+    else:
+        figure = plot_runs(loaded, ", ".join(sorted({r.recipe.name for r in loaded.values()})))
+    save_picture(figure, path)
+    output().print(f"{path} written", soft_wrap=True)
