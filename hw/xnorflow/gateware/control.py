@@ -243,7 +243,7 @@ class Control(wiring.Component):
                     with m.If(~self.flush & (~fresh | ~self.input_ready)):
                         m.d.comb += self.rewind.eq(1)
                         m.next = "FETCH"
-                    with m.Elif(to_run & ~self.flush):
+                    with m.Elif(to_run):
                         m.d.comb += self.take.eq(1)
                         m.d.sync += [
                             done.eq(0),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fabric: from beats to codes. Fetch, systolic array, feet, and the tokens between them."""
 
-from amaranth import Module, Signal
+from amaranth import Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -9,6 +9,7 @@ from amaranth.utils import ceil_log2
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.array import RowSkew, SystolicArray, WeightBank
 from xnorflow.gateware.banks import Fetch, window_layout
+from xnorflow.gateware.delay import delayed
 from xnorflow.gateware.deskew import Deskew
 from xnorflow.gateware.foot import Feet
 from xnorflow.gateware.layouts import (
@@ -22,15 +23,6 @@ from xnorflow.gateware.layouts import (
 from xnorflow.gateware.realcount import RealCount
 
 __all__ = ["Fabric", "delayed"]
-
-
-def delayed(m: Module, signal: Signal, cycles: int, name: str) -> Signal:
-    """``signal``, ``cycles`` cycles later."""
-    for cycle in range(cycles):
-        later = Signal(signal.shape(), name=f"{name}_{cycle + 1}")
-        m.d.sync += later.eq(signal)
-        signal = later
-    return signal
 
 
 class Fabric(wiring.Component):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The columns' feet: lane scale, accumulator memory, threshold unit."""
 
-from amaranth import Cat, Const, Module, Shape, Signal, signed
+from amaranth import Cat, Const, Module, Shape, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,6 +10,7 @@ from xnorflow.gateware.addition import ChosenSum, add_chosen
 from xnorflow.gateware.array import record_layout
 from xnorflow.gateware.layouts import code_layout, token_layout
 from xnorflow.gateware.memory import BlockMemory
+from xnorflow.gateware.product import Product
 from xnorflow.gateware.realcount import RealCount
 from xnorflow.gateware.target import family_of
 from xnorflow.gateware.threshold import ThresholdUnit
@@ -111,16 +112,15 @@ class Feet(wiring.Component):
         totals = []
         halves, steps = [], []
         for index in range(self.count):
-            # Stage 1: mismatches to a signed sum. Stage 2: lane scale.
+            # Stages 1 and 2: mismatches to a signed sum, times the lane scale.
             half = Signal(signed(len(self.n) - 1), name=f"half_{index}")
-            signed_sum = Signal(signed(len(self.n)), name=f"sum_{index}", reset_less=True)
-            product = Signal(signed(width), name=f"product_{index}", reset_less=True)
             once = self.sums[index]
             halves.append(ChosenSum(half, self.n[1:].as_signed(), once, once, Const(0)))
-            m.d.sync += [
-                signed_sum.eq(Cat(self.n[0], half)),
-                product.eq(signed_sum * tokens[1].scale),
-            ]
+            m.submodules[f"scaled_{index}"] = scaled = Product(
+                self.n.shape(), unsigned(geometry.scale_width)
+            )
+            product = scaled.product[:width].as_signed()
+            m.d.comb += [scaled.a.eq(Cat(self.n[0], half)), scaled.b.eq(self.token.scale)]
             # Stage 3: accumulate.
             total = Signal(signed(width), name=f"total_{index}", reset_less=True)
             stored = memory.read_data[index * width : (index + 1) * width].as_signed()

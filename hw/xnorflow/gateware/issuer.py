@@ -322,7 +322,7 @@ class Issuer(wiring.Component):
         taps = geometry.taps
         kernel = Signal()
         bank_column = Signal(range(taps))
-        across = Signal(taps)  # the window's columns that lie in the map
+        right, left = Signal(taps), Signal(taps)  # of the map's left border; of its right one
         beat = Signal(beat_layout(geometry))
         inside = Signal(geometry.streams)
         slots = [Signal(len(now.slot), name=f"slot_{j}") for j in range(taps)]
@@ -343,7 +343,8 @@ class Issuer(wiring.Component):
                 further.eq(Mux(kernel, 0, j * row.word_stride)),
                 last.eq(row.column_last + first),
                 slots[j].eq(now.slot + (further | (kernel & (now.column + j >= taps)))),
-                across[j].eq((now.x >= first) & (now.x <= last)),
+                right[j].eq(now.x >= first),
+                left[j].eq(now.x <= last),
             ]
         by_bank = rotate(slots, bank_column, back=True)
         m.d.sync += [
@@ -351,7 +352,7 @@ class Issuer(wiring.Component):
             self.beat.column.eq(bank_column),
             *(self.beat.slots[b].eq(by_bank[b]) for b in range(taps)),
             *(
-                self.beat.inside[r].eq(inside[r // taps] & across[r % taps])
+                self.beat.inside[r].eq(inside[r // taps] & right[r % taps] & left[r % taps])
                 for r in range(geometry.rows)
             ),
         ]

@@ -6,7 +6,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import PIXEL_BITS, Geometry
+from xnorflow.gateware.delay import delayed
 from xnorflow.gateware.layouts import pass_layout
+from xnorflow.gateware.product import Product
 
 __all__ = ["RealCount"]
 
@@ -31,7 +33,7 @@ class RealCount(wiring.Component):
         -n, ``latency_cycles`` later.
     """
 
-    latency_cycles = 3
+    latency_cycles = 5 + Product.latency_cycles
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
@@ -58,37 +60,49 @@ class RealCount(wiring.Component):
         def ones(bits: Signal) -> Signal:
             return sum(bits[r] for r in range(rows))
 
-        # Cycle 1: count words.
-        whole, short, made_up = (
-            Signal(range(rows + 1), name=name) for name in ("whole", "short", "made_up")
-        )
-        tail = Signal(7)
-        planes, planes_1 = Signal(), Signal()
-        lane = Signal(3)
+        # Cycle 1: which words; cycle 2: how many.
+        rows_of = [Signal(rows, name=f"{name}_rows") for name in ("whole", "short", "made_up")]
+        counts = [Signal(range(rows + 1), name=name) for name in ("whole", "short", "made_up")]
         m.d.sync += [
-            whole.eq(ones(self.real & ~window.tails)),
-            short.eq(ones(self.real & window.tails)),
-            made_up.eq(ones(self.filled & window.tails)),
-            tail.eq(window.tail),
-            planes.eq(window.planes),
-            lane.eq(self.lane),
+            rows_of[0].eq(self.real & ~window.tails),
+            rows_of[1].eq(self.real & window.tails),
+            rows_of[2].eq(Mux(window.planes, 0, self.filled & window.tails)),
+            *(
+                count.eq(sum(bits[r] for r in range(rows)))
+                for count, bits in zip(counts, rows_of, strict=True)
+            ),
         ]
+        whole, short, made_up = counts
+        tail, missing = delayed(m, window.tail, 2, "tail"), Signal(7)
+        m.d.sync += missing.eq(width - delayed(m, window.tail, 1, "early_tail"))
 
-        # Cycle 2: channels. In planes a window's words are all last ones of their positions.
-        plain = Signal(len(self.n))
-        of_tail = Signal(len(self.n))
-        m.d.sync += [
-            plain.eq(whole * width + Mux(planes, 0, made_up * 2 * (width - tail))),
-            of_tail.eq(short * tail),
-            planes_1.eq(planes),
-        ]
+        # Cycles 3 and 4: channels of last words, and those that were made up.
+        channels = []
+        for name, count, each in (("of_tail", short, tail), ("of_border", made_up, missing)):
+            m.submodules[name] = unit = Product(count.shape(), each.shape())
+            m.d.comb += [unit.a.eq(count), unit.b.eq(each)]
+            channels.append(unit.product)
+        of_tail, of_border = channels
+        later = Product.latency_cycles
+        whole = delayed(m, whole, later, "whole")
+        planes = delayed(m, window.planes, 2 + later, "planes")
+        lane = delayed(m, self.lane, 2 + later, "lane")
+
+        # Cycle 5: in planes a window's words are all last ones of their positions, and each counts
+        # with its planes' weights: 2^planes - 1. Cycle 6 adds up, cycle 7 negates.
+        plain, weighted, total = (
+            Signal(len(self.n), name=name) for name in ("plain", "weighted", "total")
+        )
         count = geometry.planes_per_pass
-        weight = Signal(PIXEL_BITS)
+        m.d.sync += [
+            plain.eq(whole * width + of_border * 2),
+            weighted.eq(of_tail),
+            total.eq(plain + weighted),
+            self.n.eq(-total),
+        ]
         if count:
             groups = -(-PIXEL_BITS // count)
             sizes = [PIXEL_BITS - (groups - 1) * count] + [count] * (groups - 1)
-            m.d.sync += weight.eq(Array((1 << size) - 1 for size in sizes)[lane])
-
-        # Cycle 3: the planes' weights.
-        m.d.sync += self.n.eq(-(plain + Mux(planes_1, of_tail * weight, of_tail)))
+            with m.If(planes):
+                m.d.sync += weighted.eq(Array(of_tail << size for size in sizes)[lane] - of_tail)
         return m
