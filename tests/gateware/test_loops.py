@@ -11,9 +11,9 @@ from tests.gateware.helpers import SURPLUS_CYCLES, trace
 from tests.gateware.inputs import LAYERS, LOOPS, Layer
 
 from xnorflow.gateware.loops import LOOPS as INNERMOST_FIRST
-from xnorflow.gateware.loops import LoopCounters
+from xnorflow.gateware.loops import PASS_LOOPS, LoopCounters
 
-PORTS = ("last", "wrap", "first", "final", "lane")
+PORTS = ("last", "wrap", "turn", "first", "final", "lane")
 
 
 def expected(layer: Layer, units: int) -> list[dict[str, Any]]:
@@ -43,6 +43,12 @@ def test_both_name_the_same_loops() -> None:
     assert LOOPS[::-1] == INNERMOST_FIRST
 
 
+def split(wrap: dict[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+    """What wraps with the step, and with the cycle after it."""
+    inside = {loop: int(wrap[loop] and loop in PASS_LOOPS) for loop in LOOPS}
+    return inside, {loop: wrap[loop] - inside[loop] for loop in LOOPS}
+
+
 @pytest.mark.parametrize("idle", [0.0, 0.5])
 @pytest.mark.parametrize("name", LAYERS)
 def test_counts_a_row(name: str, idle: float) -> None:
@@ -51,31 +57,45 @@ def test_counts_a_row(name: str, idle: float) -> None:
     rng = np.random.default_rng(180)
     stimulus: list[dict[str, Any]] = []
     steps: dict[int, dict[str, Any]] = {}
+    wraps: dict[int, dict[str, int]] = {}
     for units in layer.blocks:
         stimulus.append({"row": layer.row, "units": units, "start": 0, "step": 0})
         stimulus.append({"start": 1, "step": 0})
         for flags in expected(layer, units):
             while rng.random() < idle:
                 stimulus.append({"start": 0, "step": 0})
-            steps[len(stimulus)] = flags
+            cycle = len(stimulus)
+            wraps[cycle], outside = split(flags.pop("wrap"))
+            steps[cycle] = flags
             stimulus.append({"start": 0, "step": 1})
+            if wraps[cycle]["unit"]:
+                wraps[cycle + 1] = outside
+                stimulus.append({"start": 0, "step": 0})
     stimulus += [{"step": 0}] * SURPLUS_CYCLES
     seen = trace(LoopCounters(layer.geometry), stimulus, *PORTS)
+    none = dict.fromkeys(LOOPS, 0)
     for cycle, out in enumerate(seen):
-        if cycle in steps:
-            assert out == steps[cycle], f"cycle {cycle}"
-        else:
-            assert not any(out["wrap"].values()), f"cycle {cycle}"
+        wrap = out.pop("wrap")
+        assert wrap == wraps.get(cycle, none), f"cycle {cycle}"
+        turn = out.pop("turn")
+        assert turn == int(cycle > 0 and wraps.get(cycle - 1, none)["unit"]), f"cycle {cycle}"
+        assert cycle not in steps or out == steps[cycle], f"cycle {cycle}"
 
 
 def test_reset_in_mid_row() -> None:
     layer = LAYERS["border code, planes of weights, stride"]
     ready = {"rst": 0, "row": layer.row, "units": 1, "start": 0, "step": 0}
     begin = {"start": 1, "step": 0}
+    quiet = {"start": 0, "step": 0}
     flags = expected(layer, 1)
-    step = {"start": 0, "step": 1}
-    stimulus = [ready, begin, *[step] * 37, {"rst": 1, "step": 0}]
-    stimulus += [ready, begin, *[step] * len(flags)]
+    steps: list[dict[str, Any]] = []
+    for now in flags:
+        steps += [{"start": 0, "step": 1}] + [quiet] * now["wrap"]["unit"]
+    stimulus = [ready, begin, *steps[:37], {"rst": 1, "step": 0}, ready, begin, *steps]
     seen = trace(LoopCounters(layer.geometry), stimulus, *PORTS)
-    assert seen[2:39] == flags[:37]
-    assert seen[-len(flags) :] == flags
+    found = [out for out, now in zip(seen, stimulus, strict=True) if now["step"]]
+    count = len(found) - len(flags)
+    for out, now in zip(found, [*flags[:count], *flags], strict=True):
+        assert {name: out[name] for name in ("last", "first", "final", "lane")} == {
+            name: now[name] for name in ("last", "first", "final", "lane")
+        }

@@ -10,6 +10,7 @@ import pytest
 from tests.gateware.helpers import trace
 from tests.gateware.inputs import LAYERS, LOOPS, Segment
 
+from xnorflow.gateware.loops import PASS_LOOPS
 from xnorflow.gateware.walk import InputWalk
 
 IN_TIME = ("x", "slot", "column", "word_column")
@@ -32,16 +33,12 @@ def test_walks_a_row(name: str, idle: float) -> None:
         sizes = layer.sizes(units)
         rounds = layer.rounds(units)
         window: Segment = {}
-        fresh = False
         for now in layer.segments(units, scales, part=part):
             if now["load"]:
-                window, fresh = now["pass"], True
+                window = now["pass"]
             if now["load"] or now["read"]:
                 continue
-            first_of_pass = now["lane"] == 0 and fresh
-            fresh = False
-            while first_of_pass or rng.random() < idle:  # a load, say
-                first_of_pass = False
+            while rng.random() < idle:  # a load, say
                 stimulus.append({"step": 0, "wrap": none})
             turn = next(rounds)
             last = {loop: turn[loop] == sizes[loop] - 1 for loop in LOOPS}
@@ -50,7 +47,11 @@ def test_walks_a_row(name: str, idle: float) -> None:
                 for at, loop in enumerate(LOOPS)
             }
             lines.append((len(stimulus), now, window))
-            stimulus.append({"step": 1, "wrap": wrap})
+            inside = {loop: int(wrap[loop] and loop in PASS_LOOPS) for loop in LOOPS}
+            stimulus.append({"step": 1, "wrap": inside})
+            if wrap["unit"]:  # the loops outside follow, then comes a load
+                outside = {loop: wrap[loop] - inside[loop] for loop in LOOPS}
+                stimulus += [{"step": 0, "wrap": outside}, {"step": 0, "wrap": none}]
         stimulus += [{"step": 0, "wrap": none}] * InputWalk.LINES_CYCLES
     seen = trace(InputWalk(layer.geometry), stimulus, *IN_TIME, *LATE, "window")
 

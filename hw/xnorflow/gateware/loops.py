@@ -8,14 +8,19 @@ from amaranth.lib.wiring import In, Out
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.layouts import row_layout
 
-__all__ = ["LOOPS", "LoopCounters"]
+__all__ = ["LOOPS", "PASS_LOOPS", "LoopCounters"]
 
 LOOPS = ("lane", "map_row", "unit", "cw", "kx", "ky", "plane", "tile")
 """Innermost first."""
+PASS_LOOPS = LOOPS[:3]
+"""Those inside a pass."""
 
 
 class LoopCounters(wiring.Component):
     """One counter a loop; a loop steps when the one inside it wraps.
+
+    Where a pass ends, the loops outside it follow in the next cycle, so that no path leads through
+    all of them. There is no step in that cycle.
 
     Members
     -------
@@ -28,7 +33,10 @@ class LoopCounters(wiring.Component):
     last : Out
         A bit for each loop: it is in its last round.
     wrap : Out
-        A bit for each loop: with this step it and all loops inside it begin again.
+        A bit for each loop: with this step it and all loops inside it begin again; with the step
+        before, outside ``PASS_LOOPS``.
+    turn : Out(1)
+        In the cycle before, a pass ended.
     first, final : Out(1)
         An accumulator's first lane of the first pass; the last lane of the last pass.
     lane : Out(3)
@@ -46,6 +54,7 @@ class LoopCounters(wiring.Component):
                 "units": In(16),
                 "last": Out(bits),
                 "wrap": Out(bits),
+                "turn": Out(1),
                 "first": Out(1),
                 "final": Out(1),
                 "lane": Out(3),
@@ -79,7 +88,11 @@ class LoopCounters(wiring.Component):
                 m.d.sync += [left.eq(left - 1), last[loop].eq(left == 1)]
             with m.If(self.start | wrap[loop]):
                 m.d.sync += [left.eq(limit), last[loop].eq(single)]
-            step = wrap[loop]
+            if loop == PASS_LOOPS[-1]:
+                m.d.sync += self.turn.eq(wrap[loop])
+                step = self.turn
+            else:
+                step = wrap[loop]
 
         with m.If(self.step):
             m.d.sync += self.lane.eq(Mux(last.lane, 0, self.lane + 1))

@@ -95,26 +95,30 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             begin.eq(running & room),
             inside_next.eq(inside + begin - queue.taken),
-            self.done.eq(~running & ~started.any() & (inside == 0) & ~queue.items.valid),
+            self.done.eq(
+                ~running & ~loops.turn & ~started.any() & (inside == 0) & ~queue.items.valid
+            ),
         ]
         m.d.sync += [inside.eq(inside_next), room.eq(inside_next < QUEUE_DEPTH)]
 
         # A pass loads its weights first; a tile of the last layer is read out at its end.
+        last = loops.last
         loading, reading, lines, ragged = (
             Signal(name=name) for name in ("loading", "reading", "lines", "ragged")
         )
+        ends_tile = last.cw & last.kx & last.ky & last.plane
         with m.If(begin & reading):
             m.d.sync += [reading.eq(0), loading.eq(~ragged), running.eq(~ragged)]
         with m.If(begin & loading):
             m.d.sync += [loading.eq(0), lines.eq(1)]
         with m.If(loops.wrap.unit):
-            m.d.sync += [lines.eq(0), loading.eq(1)]
-        with m.If(loops.wrap.plane):
+            m.d.sync += [lines.eq(0), running.eq(0)]
+        with m.If(loops.turn):
             m.d.sync += [
-                ragged.eq(loops.last.tile),  # the tile that was streamed is the row's last
-                reading.eq(row.raw),
-                loading.eq(~row.raw & ~loops.last.tile),
-                running.eq(row.raw | ~loops.last.tile),
+                ragged.eq(last.tile),  # the tile that was streamed is the row's last
+                reading.eq(ends_tile & row.raw),
+                loading.eq(~ends_tile | (~row.raw & ~last.tile)),
+                running.eq(~ends_tile | row.raw | ~last.tile),
             ]
         with m.If(started[0]):
             m.d.sync += [running.eq(1), loading.eq(1)]
@@ -131,12 +135,11 @@ class Sequencer(wiring.Component):
         wrap = Signal.like(loops.wrap)
         step, ends_pass, ends_row = (Signal(name=n) for n in ("step", "ends_pass", "ends_row"))
         now = Signal(segment_layout(self.geometry))
-        last = loops.last
         m.d.sync += [
             valid.eq(Cat(begin, valid)),
             step.eq(loops.step),
             wrap.eq(loops.wrap.as_value() | started[0].replicate(len(wrap.as_value()))),
-            ends_pass.eq(last.cw & last.kx & last.ky & last.plane & ~row.raw),
+            ends_pass.eq(ends_tile & ~row.raw),
             ends_row.eq(ragged),
             stages[0].load.eq(loading),
             stages[0].read.eq(reading),
