@@ -12,7 +12,7 @@ from tests.gateware.carry import add_cells
 from tests.gateware.yosys import proof, prove
 
 from xnorflow.gateware import chains
-from xnorflow.gateware.chains import Adder, Cell, Spare, add_chains, split_chains
+from xnorflow.gateware.chains import Adder, Cell, add_chains, split_chains
 from xnorflow.gateware.popcount import PopcountTree
 
 
@@ -23,10 +23,9 @@ def adder(positions: int, top: bool, name: str = "total") -> Adder:
 
 
 def cost(chain: list[Adder]) -> int:
-    """Twice a chain's positions; an idle one that can hold an XOR counts half."""
-    topped = chain[-1].has_top
-    length = sum(each.positions for each in chain) + topped
-    return 2 * length + length % 2 * (1 if topped else 2)
+    """A chain's positions, in pairs."""
+    length = sum(each.positions for each in chain) + chain[-1].has_top
+    return length + length % 2
 
 
 def least(adders: list[Adder], cap: int) -> int:
@@ -97,10 +96,8 @@ def level(m: Module, bits: object, family: str, *, width: int, at: int, cap: int
             right = sum(x << i for i, x in enumerate(left))
             right = right + sum(x << i for i, x in enumerate(other)) + (a ^ b)
         wrong = wrong | (total != right)
-    spare = Spare(*take(2), Signal())
-    spares = [spare]
-    add_chains(m, family, adders, spares, cap=cap)
-    return wrong if spares else wrong | (spare.result != spare.a ^ spare.b)
+    add_chains(m, family, adders, cap=cap)
+    return wrong
 
 
 @pytest.mark.parametrize("family", ["ecp5", "xc7"])
@@ -136,7 +133,7 @@ def falling(m: Module, bits: object, family: str) -> Value:
     cut = Adder((carry[1],), tuple(Cell.add((a,), (b,)) for a, b in zip(x, y, strict=True)),
                 Signal(3, name="cut"))  # fmt: skip
     wrong |= cut.total != (number(x) + number(y) + carry[1])[:3]
-    add_chains(m, family, [first, cut, mixed, alone], [], cap=64)
+    add_chains(m, family, [first, cut, mixed, alone], cap=64)
     return wrong
 
 
@@ -174,7 +171,7 @@ def test_the_tests_own_cells_are_the_familys(family: str, monkeypatch: pytest.Mo
                 Adder((kinds[18],), (Cell.add((kinds[19], kinds[20]), (kinds[21],)),),
                       Signal(2, name=f"d_{form}")),
             ]  # fmt: skip
-            add_chains(m, form, adders, [], cap=64)
+            add_chains(m, form, adders, cap=64)
             totals.append([each.total for each in adders])
         for one, other in zip(*totals, strict=True):
             wrong = wrong | (one != other)

@@ -50,7 +50,7 @@ def add_chosen(m: Module, family: str, sums: Sequence[ChosenSum]) -> None:
             )
             cells.append(Cell.choose(value, one, zero, each.choice))
         adders.append(Adder((), tuple(cells), each.total))
-    add_chains(m, family, adders, [], cap=CHAIN_POSITIONS)
+    add_chains(m, family, adders, cap=CHAIN_POSITIONS)
 
 
 def _bit(operand: Value, at: int) -> Value:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from amaranth import Cat, Const, Module, Signal, Value
 from amaranth.hdl import Instance, ValueLike
 
-__all__ = ["Adder", "Cell", "Spare", "add_chains", "split_chains"]
+__all__ = ["Adder", "Cell", "add_chains", "split_chains"]
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,6 @@ class Cell:
         table = 0xCCF0 if bit is None else 0x665A
         return cls(table, (Const(1) if bit is None else bit, when_1, when_0, choice))
 
-    @classmethod
-    def exclusive_or(cls, a: ValueLike, b: ValueLike) -> Cell:
-        """A plain XOR; the carry from below must be 0."""
-        return cls(0x6666, (a, b))
-
 
 @dataclass(frozen=True)
 class Adder:
@@ -78,21 +73,12 @@ class Adder:
         return 1 + len(self.cells)
 
 
-@dataclass(frozen=True)
-class Spare:
-    """An XOR that may take a chain's idle last position: ``result = a ^ b``."""
-
-    a: ValueLike
-    b: ValueLike
-    result: Signal
-
-
 def split_chains(adders: Sequence[Adder], cap: int) -> list[list[Adder]]:
     """Cut a list of adders into chains that waste fewest positions.
 
     Adders whose last carry is wanted stay in order, and so do the others, which may end any chain:
     a chain that ends with a wanted carry takes one more position. A chain is a whole number of
-    pairs; an idle last position behind a wanted carry counts half, since it can hold a spare XOR.
+    pairs.
 
     Parameters
     ----------
@@ -112,7 +98,7 @@ def _cuts(
     topped: tuple[int, ...], ends: tuple[int, ...], cap: int
 ) -> list[tuple[int, int, int, int]]:
     """The chains of :func:`split_chains`: a range of each kind, of these many positions."""
-    # For the first i and j of each: twice the positions so far, where the last chain begins.
+    # For the first i and j of each: the positions so far, where the last chain begins.
     best = {(0, 0): (0, 0, 0)}
     for i in range(len(topped) + 1):
         for j in range(len(ends) + 1):
@@ -127,8 +113,7 @@ def _cuts(
                     length = above + sum(ends[b:j]) + (b == j)
                     alone = i - a + j - b == 1
                     if (a, b) != (i, j) and (length <= cap or alone):
-                        idle = length % 2 * (1 if b == j else 2)
-                        choices.append((best[a, b][0] + 2 * length + idle, a, b))
+                        choices.append((best[a, b][0] + length + length % 2, a, b))
             if choices:
                 best[i, j] = min(choices)
     chains = []
@@ -140,10 +125,8 @@ def _cuts(
     return chains[::-1]
 
 
-def add_chains(
-    m: Module, family: str, adders: Sequence[Adder], spares: list[Spare], *, cap: int
-) -> None:
-    """Build the adders from the family's carry cells, and spare XORs where there is room.
+def add_chains(m: Module, family: str, adders: Sequence[Adder], *, cap: int) -> None:
+    """Build the adders from the family's carry cells.
 
     Parameters
     ----------
@@ -151,8 +134,6 @@ def add_chains(
     family : str
         ``"ecp5"`` or ``"xc7"``.
     adders : sequence of Adder
-    spares : list of Spare
-        Those that found room are taken from the list.
     cap : int
         Most positions of a chain.
     """
@@ -170,10 +151,6 @@ def add_chains(
         if top is not None:
             cells.append(Cell.separate())
             sums.append(top)
-            if len(cells) % 2 and spares:
-                spare = spares.pop(0)
-                cells.append(Cell.exclusive_or(spare.a, spare.b))
-                sums.append(spare.result)
         _CHAINS[family](m, cells, sums)
 
 

@@ -8,7 +8,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.chains import Adder, Cell, Spare, add_chains
+from xnorflow.gateware.chains import Adder, Cell, add_chains
 from xnorflow.gateware.compressor import Compressor
 from xnorflow.gateware.popcount import PopcountTree
 from xnorflow.gateware.resting import Window, delayed_word, load_windows, resting_weights
@@ -178,16 +178,6 @@ class ElementRow(wiring.Component):
             for pixel in range(geometry.pixels)
         ]
 
-        # The last bit of each word: an XOR that may take an idle place of any chain.
-        lasts = {
-            (column, pixel): Signal(name=f"differ_{column}_{pixel}")
-            for column in columns
-            for pixel in pixels
-        }
-        spares = [
-            Spare(words[pixel][1], resting[column][1], differ)
-            for (column, pixel), differ in lasts.items()
-        ]
         adders: list[Adder] = []
         counts: dict[tuple[int, int], list[Signal]] = {}
         for level in range(1, tree.levels + 1):
@@ -213,24 +203,24 @@ class ElementRow(wiring.Component):
                         register = Signal(level + 1, name=f"count_{name}", reset_less=True)
                         m.d.sync += register.eq(total)
                         registers.setdefault((column, pixel), []).append(register)
-            if level == tree.levels:
-                for lane, differ in lasts.items():
-                    last = Signal(name=f"last_{lane[0]}_{lane[1]}", reset_less=True)
-                    m.d.sync += last.eq(differ)
-                    registers[lane].append(last)
             counts = registers
+
+        # The last bit of each word goes into the sum; cleared, word and weight do not differ.
         idle = self._delayed_idle(m)
         for pixel in pixels:
+            bit = Signal(name=f"last_{pixel}", reset_less=True)
+            weights = [Signal(name=f"last_{column}_{pixel}", reset_less=True) for column in columns]
+            m.d.sync += bit.eq(words[pixel][1])
+            m.d.sync += [last.eq(resting[column][1]) for column, last in enumerate(weights)]
             with m.If(idle[pixel]):
+                m.d.sync += [last.eq(0) for last in (bit, *weights)]
                 for column in columns:
                     m.d.sync += [each.eq(0) for each in counts[column, pixel]]
-
-        for column in columns:
-            for pixel in pixels:
-                adders.append(self._falling(m, column * geometry.pixels + pixel,
-                                            *counts[column, pixel]))  # fmt: skip
-        add_chains(m, family, adders, spares, cap=CHAIN_POSITIONS)
-        m.d.comb += [spare.result.eq(spare.a ^ spare.b) for spare in spares]
+            for column in columns:
+                index = column * geometry.pixels + pixel
+                (count,) = counts[column, pixel]
+                adders.append(self._falling(m, index, count, bit, weights[column]))
+        add_chains(m, family, adders, cap=CHAIN_POSITIONS)
 
     # -- full adders of a LUT each -----------------------------------------------------------
 
@@ -247,10 +237,10 @@ class ElementRow(wiring.Component):
                 compressor = Compressor(m, f"{column}_{pixel}")
                 count, last = compressor.count(pairs, tree.levels, idle[pixel])
                 adders.append(self._falling(m, column * geometry.pixels + pixel, count, last))
-        add_chains(m, family, adders, [], cap=1)
+        add_chains(m, family, adders, cap=1)
 
-    def _falling(self, m: Module, index: int, count: Signal, last: Signal) -> Adder:
-        """The sum from above, the count, and the last bit as carry-in."""
+    def _falling(self, m: Module, index: int, count: Signal, *last: Value) -> Adder:
+        """The sum from above, the count, and the last bit (or two bits' XOR) as carry-in."""
         width = len(self.sums_out[index])
         above = Value.cast(self.sums_in[index])
         doubles = self.geometry.doubles(self.row)
@@ -271,4 +261,4 @@ class ElementRow(wiring.Component):
                 cells.append(Cell.add(*operands))
         total = Signal(added, name=f"total_{index}")
         m.d.sync += self.sums_out[index].eq(Cat(total, above[added:]))
-        return Adder((last,), tuple(cells), total)
+        return Adder(last, tuple(cells), total)
