@@ -73,17 +73,12 @@ class MapModel:
 
 
 def written(geometry: Geometry, seen: list[dict[str, Any]]) -> tuple[Memory, int]:
-    """What ``writes`` leave in banks that were full of ones, and how many words were written.
-
-    A cycle whose ``held`` is 1 writes nothing.
-    """
+    """What ``writes`` leave in banks that were full of ones, and how many words were written."""
     memory: Memory = {}
     count = 0
     size = geometry.granule
     ones = (1 << geometry.word_width) - 1
     for out in seen:
-        if out.get("held"):
-            continue
         for bank, write in enumerate(out["writes"]):
             for pixel, enable in enumerate(write["enable"]):
                 count += bool(enable)

@@ -147,11 +147,15 @@ class OutputRow:
         geometry, pixels = self.geometry, self.pixels
         spare = geometry.max_lanes - self.lanes  # bits that the layer does not use
         cycles: list[dict[str, Any]] = [
-            {"row": self.row, "units": self.units, "start": 1, "valid": 0}
+            {"row": self.row, "units": self.units, "start": 1, "valid": 0},
+            {"start": 0},
         ]
         pause = {"start": 0, "valid": 0}
-        busy_until = 0
+        busy_until = before = 0
         for tile, unit, y, x, closes in self.walk():
+            if tile != before:
+                cycles.append(pause)
+            before = tile
             while rng.random() < idle or (closes and len(cycles) < busy_until):
                 cycles.append(pause)
             if closes:

@@ -15,9 +15,11 @@ from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.fabric import Fabric
 from xnorflow.gateware.foot import Feet
 from xnorflow.gateware.issuer import READ_CYCLES, Issuer
+from xnorflow.gateware.outwalk import OutputWalk
 from xnorflow.gateware.pool import Pool
 from xnorflow.gateware.store import ProgramStore
 from xnorflow.gateware.threshold import ThresholdUnit
+from xnorflow.gateware.writepath import WritePath
 
 ALL = [*SHAPES, "2x1x5x64", "8x2x24x8", "2x2x128x32", "3x3x32x64,weight_bus=144,pixels=2"]
 
@@ -27,6 +29,9 @@ def test_cycles_of_single_components() -> None:
     assert Feet.SUM_CYCLES == cycles.FOOT_SUM_CYCLES
     assert Feet.TURNAROUND_CYCLES == cycles.TURNAROUND_CYCLES
     assert READ_CYCLES == cycles.READ_CYCLES
+    assert OutputWalk.latency_cycles == Pool.latency_cycles
+    # A row that reads what another one wrote last, or the input, starts after that.
+    assert WritePath.latency_cycles < cycles.START_CYCLES
     assert Pool.line_cycles == plan.POOL_TURNAROUND_CYCLES
     assert Collector.latency_cycles <= cycles.COLLECT_CYCLES
 

@@ -51,11 +51,13 @@ def sending(
     source: Source, rng: np.random.Generator, disabled: float
 ) -> Generator[dict[str, Any], dict[str, Any], None]:
     """Send everything while ``enable`` comes and goes, then watch."""
+    before = 0
     while not source.empty:
         enable = int(rng.random() >= disabled)
-        seen = yield {"enable": enable, **source.offer("words")}
-        assert seen["words.ready"] == enable
+        seen = yield {"enable": enable, "rst": 0, **source.offer("words")}
+        assert not (seen["words.ready"] and not before)
         source.settle(seen["words.ready"])
+        before = enable
     for _ in range(SURPLUS_CYCLES):
         yield {"words.valid": 0, "enable": 1}
 
@@ -107,21 +109,29 @@ def test_a_bad_packet_stops_everything_until_reset(shape: str) -> None:
     good = packet(geometry, Target.SCALE, [17, 18], address=3).tolist()
     written = [(Target.SCALE, 0, 3, 17), (Target.SCALE, 0, 4, 18)]
     foreign = [Target.CONTROL << 28 | 1] * 20
-    stimulus: list[dict[str, Any]] = []
-    spans = {}  # of the error, by the packet that made it
-    for name, words in bad_packets(geometry).items():
-        start = len(stimulus) + len(good) + len(words)
-        spans[name] = range(start, start + len(good) + len(foreign) + 1)
-        sent = [*good, *words, *good, *foreign]
-        stimulus += [{"enable": 1, "rst": 0, "words.valid": 1, "words.payload": w} for w in sent]
-        stimulus += [{"words.valid": 0, "rst": 1}, {"rst": 0}]
-    stimulus += [{"words.valid": 0}] * SURPLUS_CYCLES
-    seen = trace(Loader(geometry), stimulus, *OUTPUTS)
-    cause = {cycle: name for name, span in spans.items() for cycle in span}
-    for cycle, out in enumerate(seen):
-        assert out["error"] == (cycle in cause), cause.get(cycle, f"cycle {cycle}")
-        assert out["words.ready"]  # what follows is dropped, not held up
-    assert writes_of(geometry, seen) == written * len(spans)
+    rng = np.random.default_rng(121)
+    packets = bad_packets(geometry)
+    errors: list[tuple[str, int, int]] = []
+
+    def stimulus() -> Generator[dict[str, Any], dict[str, Any], None]:
+        for name, words in packets.items():
+            source = Source([*good, *words, *good, *foreign], rng, 0.0)
+            since = 0  # cycles since the bad packet's last word
+            while not source.empty:
+                seen = yield {"enable": 1, "rst": 0, **source.offer("words")}
+                source.settle(seen["words.ready"])  # what follows is dropped, not held up
+                since += source.taken >= len(good) + len(words)
+                errors.append((name, since, seen["error"]))
+            seen = yield {"words.valid": 0, "rst": 1}
+            seen = yield {"rst": 0}
+            assert not seen["error"], name
+        for _ in range(SURPLUS_CYCLES):
+            yield {"words.valid": 0}
+
+    seen = trace(Loader(geometry), stimulus(), *OUTPUTS)
+    for name, since, error in errors:
+        assert error == (since > Loader.CHECK_CYCLES + 1), name
+    assert writes_of(geometry, seen) == written * len(packets)
 
 
 def test_the_column_does_not_matter_where_there_are_none() -> None:
@@ -140,13 +150,17 @@ def test_reset_in_mid_packet(cut: int) -> None:
     broken = packet(geometry, Target.WEIGHT, [item], address=2).tolist()[:cut]
     whole = packet(geometry, Target.WEIGHT, [item // 3], column=3, address=1).tolist()
     assert len(whole) > cut
-    stimulus: list[dict[str, Any]] = [
-        {"enable": 1, "words.valid": 0},
-        *({"words.valid": 1, "words.payload": word} for word in broken),
-        {"words.valid": 0, "rst": 1},
-        *({"rst": 0, "words.valid": 1, "words.payload": word} for word in whole),
-        *[{"words.valid": 0}] * SURPLUS_CYCLES,
-    ]
-    seen = trace(Loader(geometry), stimulus, *OUTPUTS)
+    rng = np.random.default_rng(122)
+
+    def stimulus() -> Generator[dict[str, Any], dict[str, Any], None]:
+        yield {"enable": 1, "words.valid": 0}
+        cut_off = Source(broken, rng, 0.0)
+        while not cut_off.empty:
+            seen = yield {**cut_off.offer("words")}
+            cut_off.settle(seen["words.ready"])
+        yield {"words.valid": 0, "rst": 1}
+        yield from sending(Source(whole, rng, 0.0), rng, 0.0)
+
+    seen = trace(Loader(geometry), stimulus(), *OUTPUTS)
     assert writes_of(geometry, seen) == [(Target.WEIGHT, 3, 1, item // 3)]
     assert not any(out["error"] for out in seen)

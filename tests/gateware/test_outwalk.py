@@ -29,8 +29,13 @@ def test_walks_a_row(case: OutputRow, idle: float) -> None:
     windows: dict[int, int] = {}
     for _ in range(2):
         stimulus.append({"row": case.row, "units": case.units, "start": 1, "valid": 0})
+        stimulus.append({"start": 0})
         number = 0
+        before = 0
         for tile, unit, y, x, closes in walk:
+            if tile != before:
+                stimulus.append({"start": 0, "valid": 0})
+            before = tile
             while rng.random() < idle:
                 stimulus.append({"start": 0, "valid": 0})
             if closes:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from tests.gateware.helpers import SHAPES, SURPLUS_CYCLES, geometry_of, trace
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.packer import Packer
 
-PORTS = ("done", "writes")
+PORTS = ("active", "done", "writes")
 Writes = dict[int, dict[str, Any]]
 
 
@@ -111,36 +110,32 @@ def test_writes_each_result_once(shape: str, lanes: int, pixels: int, idle: floa
     results = [random_result(geometry, rng) for _ in range(60)]
     arrivals: list[int] = []
 
-    def stimulus() -> Generator[dict[str, Any], dict[str, Any], None]:
-        cycle = 0
-        for now in results:
-            while rng.random() < idle or not cycle:
-                yield {"valid": 0}
-                cycle += 1
-            arrivals.append(cycle)
-            length = len(expected_writes(geometry, now))
-            for left in range(length - 1, -1, -1):
-                seen = yield {**now, "valid": int(left == length - 1)}
-                assert seen["done"] == (left == 0)
-                cycle += 1
-        for _ in range(SURPLUS_CYCLES):
-            yield {"valid": 0}
-
-    seen = trace(Packer(geometry), stimulus(), *PORTS)
+    stimulus: list[dict[str, Any]] = []
+    last: set[int] = set()  # cycles of the results' last writes
+    for now in results:
+        while rng.random() < idle or not stimulus:
+            stimulus.append({"coming": 0})
+        arrivals.append(len(stimulus))
+        stimulus[-1]["coming"] = 1
+        stimulus += [{**now, "coming": 0} for _ in expected_writes(geometry, now)]
+        last.add(len(stimulus) - 1)
+    stimulus += [{"coming": 0}] * SURPLUS_CYCLES
+    seen = trace(Packer(geometry), stimulus, *PORTS)
+    assert {cycle for cycle, out in enumerate(seen) if out["done"]} == last
     expected: dict[int, Writes] = {}
     for arrival, now in zip(arrivals, results, strict=True):
         expected |= dict(enumerate(expected_writes(geometry, now), arrival + 1))  # registered
     found = {cycle: seen_writes(geometry, out) for cycle, out in enumerate(seen)}
     assert {cycle: writes for cycle, writes in found.items() if writes} == expected
-    assert sum(out["done"] for out in seen) == len(results)
+    assert all(seen[cycle - 1]["active"] == (cycle in expected) for cycle in range(1, len(seen)))
 
 
 def test_reset_in_mid_result() -> None:
     geometry = geometry_of("2x1x24x8")
     now = random_result(geometry, np.random.default_rng(211))
     now["row"] = {**now["row"], "out_word_last": 20, "out_lane_last": 2}
-    begin = {**now, "valid": 1}
-    quiet = {"rst": 0, "valid": 0}
+    begin = {**now, "coming": 1}
+    quiet = {"rst": 0, "coming": 0}
     stimulus = [begin, quiet, quiet, {**quiet, "rst": 1}, *[quiet] * 50, begin, *[quiet] * 50]
     seen = [seen_writes(geometry, out) for out in trace(Packer(geometry), stimulus, *PORTS)]
     assert not any(seen[4:55])

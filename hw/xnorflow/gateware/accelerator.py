@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The accelerator: everything between the host's streams."""
 
-from amaranth import Cat, Module, Mux, ResetInserter, Signal
+from amaranth import Module, ResetInserter
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,6 +18,7 @@ from xnorflow.gateware.registers import RegisterBlock
 from xnorflow.gateware.results import ResultShifter, result_layout
 from xnorflow.gateware.sequencer import Sequencer
 from xnorflow.gateware.store import ProgramStore
+from xnorflow.gateware.writepath import WritePath
 
 __all__ = ["Accelerator"]
 
@@ -207,25 +208,21 @@ class Accelerator(wiring.Component):
         banks: ActivationBanks,
     ) -> None:
         """Collector and formatter to the banks; while the collector writes, the formatter waits."""
-        writing = Cat(write.enable.as_value().any() for write in collector.writes).any()
-        waits = Cat(write.enable.as_value().any() for write in formatter.writes).any()
-        m.d.comb += [self.tap_row.eq(control.row_index), formatter.hold.eq(writing & waits)]
-        geometry = self.geometry
-        shared: dict[int, Signal] = {}
-        for bank in range(geometry.banks):
-            ours, theirs = collector.writes[bank], formatter.writes[bank]
-            # Banks of a row that take the same word share its multiplexer.
-            source = bank // geometry.taps * geometry.taps if geometry.write_words == 1 else bank
-            if source == bank:
-                shared[bank] = Signal(ours.shape(), name=f"write_{bank}")
-                m.d.comb += shared[bank].eq(Mux(writing, ours, theirs))
+        m.submodules.path = path = WritePath(self.geometry)
+        m.d.sync += path.collects.eq(collector.writing)
+        m.d.comb += [
+            formatter.hold.eq(collector.writing),
+            path.collected.eq(collector.writes),
+            path.formatted.eq(formatter.writes),
+            banks.writes.eq(path.banks),
+            self.tap_row.eq(control.row_index),
+        ]
+        for bank, write in enumerate(collector.writes):
             m.d.comb += [
-                banks.writes[bank].eq(shared[source]),
-                banks.writes[bank].enable.eq(Mux(writing, ours.enable, theirs.enable)),
-                getattr(self, f"tap_{bank}__enable").eq(ours.enable[0]),
-                getattr(self, f"tap_{bank}__address").eq(ours.address),
+                getattr(self, f"tap_{bank}__enable").eq(write.enable[0]),
+                getattr(self, f"tap_{bank}__address").eq(write.address),
                 *(
-                    getattr(self, f"tap_{bank}__data_{pixel}").eq(ours.data[pixel])
-                    for pixel in range(geometry.pixels)
+                    getattr(self, f"tap_{bank}__data_{pixel}").eq(write.data[pixel])
+                    for pixel in range(self.geometry.pixels)
                 ),
             ]

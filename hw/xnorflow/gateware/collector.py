@@ -30,12 +30,15 @@ class Collector(wiring.Component):
         Units of the row.
     codes, valid : In
         All columns' codes of one position (:class:`Deskew`): tile by tile, in it unit, line and
-        position; only positions that pooling uses.
+        position; only positions that pooling uses. None in the cycle after ``start``, or after a
+        tile's last one: weights load in between.
     done : Out(1)
         High from the cycle after that in which the row's last write is in ``writes``, until
         ``start``.
     writes : Out(write_layout), one a bank
         Registered; all pixel streams' enables are equal.
+    writing : Out(1)
+        ``writes`` writes in the next cycle. A register.
 
     Timing
     ------
@@ -59,6 +62,7 @@ class Collector(wiring.Component):
                 "codes": In(codes),
                 "valid": In(1),
                 "done": Out(1),
+                "writing": Out(1),
                 "writes": Out(data.ArrayLayout(write_layout(geometry), geometry.banks)),
             }
         )
@@ -81,10 +85,11 @@ class Collector(wiring.Component):
             pool.last_y.eq(walk.last_y),
             pool.window.eq(walk.window),
             packer.codes.eq(pool.o),
-            packer.valid.eq(pool.o_valid),
+            packer.coming.eq(pool.coming),
             packer.row.eq(self.row),
             packer.place.eq(walk.place),
             self.writes.eq(packer.writes),
+            self.writing.eq(packer.active),
         ]
         leaving = Signal()  # the row's last write is in ``writes``
         m.d.sync += leaving.eq(packer.done & walk.place.end)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loader: configuration packets become writes on the configuration bus."""
 
-from amaranth import Cat, Module, Mux, Signal
+from itertools import pairwise
+
+from amaranth import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,12 +22,18 @@ class Loader(wiring.Component):
     words : In(stream)
         32-bit words.
     enable : In(1)
-        Take words; 0 while a block runs.
+        Take words from the next cycle on; 0 while a block runs.
     bus : Out(bus_layout)
         Writes of the items, one at a time; registered.
     error : Out(1)
         A packet was bad. Everything is dropped until reset.
+
+    Timing
+    ------
+    A word a cycle, but for ``CHECK_CYCLES`` after a packet's address, which ``error`` follows.
     """
+
+    CHECK_CYCLES = 3
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
@@ -50,64 +58,85 @@ class Loader(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        word = self.words.payload
+        word, bus = self.words.payload, self.bus
         most = max(self.words_of.values())
-        target = Signal(4)
-        column = Signal(8)
-        left = Signal(20)  # items
-        address = Signal(32)
-        part = Signal(range(most + 1))
-        parts = [Signal(32, name=f"part_{index}") for index in range(most)]
-        item = Signal(32 * most)
-        words_last = Signal(range(most))
+        left = Signal(20, reset_less=True)  # items
+        end = Signal(21, reset_less=True)  # of the items' addresses
+        far, empty, wrong, over, last_item, last_word = (
+            Signal(name=name, reset_less=True)
+            for name in ("far", "empty", "wrong", "over", "last_item", "last_word")
+        )
+        place = Signal(most, reset_less=True)  # one bit: the word of the item that comes
+        last_place = Signal(most)  # one bit: an item's last word
+        depth = Signal(21, reset_less=True)
         per_column = Signal()
-        depth = Signal(32)
-        with m.Switch(target):
+        with m.Switch(bus.target):
             for kind in Target:
                 with m.Case(kind):
+                    m.d.sync += depth.eq(self._depth(kind))
                     m.d.comb += [
-                        words_last.eq(self.words_of[kind] - 1),
-                        depth.eq(self._depth(kind)),
+                        last_place.eq(1 << self.words_of[kind] - 1),
                         per_column.eq(kind == Target.WEIGHT),
                     ]
+            with m.Default():  # nothing fits
+                m.d.sync += depth.eq(0)
 
+        # What of the bus is not valid serves as the place where a packet is put together. States
+        # are registers, and so is ``ready``, which takes for granted that the address comes.
+        header, addressed, items = (
+            Signal(name=name, init=name == "header") for name in ("header", "addressed", "items")
+        )
+        checks = [Signal(name=f"check_{cycle}") for cycle in range(self.CHECK_CYCLES)]
         take = Signal()
-        m.d.comb += [
-            self.words.ready.eq(self.enable),
-            take.eq(self.words.valid & self.words.ready),
-            # The item's last word is not in its register yet.
-            item.eq(Cat(Mux(part == i, word, parts[i]) for i in range(most))),
+        m.d.comb += take.eq(self.words.valid & self.words.ready)
+        m.d.sync += [
+            self.words.ready.eq(
+                self.enable & ~(self.words.ready & addressed) & ~Cat(checks[:-1]).any()
+            ),
+            bus.valid.eq(take & items & last_word),
+            checks[0].eq(take & addressed),
+            *(now.eq(before) for before, now in pairwise(checks)),
+            end.eq(bus.address + left),
+            empty.eq(left == 0),
+            wrong.eq(far | (per_column & (bus.column >= self.geometry.columns))),
+            over.eq(end > depth),
         ]
-        m.d.sync += self.bus.valid.eq(0)
-        with m.FSM():
-            with m.State("HEADER"), m.If(take):
-                m.d.sync += [target.eq(word[28:]), column.eq(word[20:28]), left.eq(word[:20])]
-                m.next = "ADDRESS"
-            with m.State("ADDRESS"), m.If(take):
-                m.d.sync += [address.eq(word), part.eq(0)]
-                m.next = "ITEMS"
-                bad_column = per_column & (column >= self.geometry.columns)
-                # A foreign target has no depth, so nothing fits.
-                with m.If((left == 0) | (word > depth) | (word + left > depth) | bad_column):
-                    m.next = "ERROR"
-            with m.State("ITEMS"), m.If(take):
-                for index in range(most):
-                    with m.If(part == index):
-                        m.d.sync += parts[index].eq(word)
-                m.d.sync += part.eq(part + 1)
-                with m.If(part == words_last):
-                    m.d.sync += [
-                        self.bus.valid.eq(1),
-                        self.bus.target.eq(target),
-                        self.bus.column.eq(column),
-                        self.bus.address.eq(address),
-                        self.bus.data.eq(item),
-                        part.eq(0),
-                        address.eq(address + 1),
-                        left.eq(left - 1),
-                    ]
-                    with m.If(left == 1):
-                        m.next = "HEADER"
-            with m.State("ERROR"):
-                m.d.comb += self.error.eq(1)
+        with m.If(bus.valid):
+            m.d.sync += bus.address.eq(bus.address + 1)
+        with m.If(take & header):
+            m.d.sync += [
+                bus.target.eq(word[28:]),
+                bus.column.eq(word[20:28]),
+                left.eq(word[:20]),
+                header.eq(0),
+                addressed.eq(1),
+            ]
+        with m.If(addressed):
+            m.d.sync += [last_item.eq(left == 1), last_word.eq(last_place[0]), place.eq(1)]
+        with m.If(take & addressed):
+            m.d.sync += [
+                bus.address.eq(word),
+                far.eq(word[20:].any()),
+                addressed.eq(0),
+            ]
+        fits = ~(empty | wrong | over)
+        with m.If(checks[-1]):
+            m.d.sync += [items.eq(fits), self.error.eq(~fits)]
+        with m.If(take & items):
+            for index in range(most):
+                with m.If(place[index]):
+                    m.d.sync += bus.data.word_select(index, 32).eq(word)
+            m.d.sync += [
+                place.eq(place.rotate_left(1)),
+                last_word.eq((place.rotate_left(1) & last_place).any()),
+            ]
+        with m.If(take & items & last_word):
+            m.d.sync += [
+                place.eq(1),
+                last_word.eq(last_place[0]),
+                left.eq(left - 1),
+                last_item.eq(left == 2),
+                items.eq(~last_item),
+                header.eq(last_item),
+            ]
         return m

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The walk over the output map: where each position lies in its window, where each result goes."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -10,7 +10,7 @@ from xnorflow.core.geometry import Geometry
 from xnorflow.core.program import SIZE_BITS
 from xnorflow.gateware.layouts import row_layout
 from xnorflow.gateware.modulo import add_modulo, next_modulo
-from xnorflow.gateware.pool import Pool
+from xnorflow.gateware.rounds import last_round
 
 __all__ = ["OutputWalk", "place_layout"]
 
@@ -38,7 +38,7 @@ class OutputWalk(wiring.Component):
     start : In(1)
         A row begins: ``row`` and ``units`` are its, and stay until it ends.
     valid : In(1)
-        A position comes.
+        A position comes; not in the cycle after ``start``, or after a tile's last one.
     row : In(row_layout)
     units : In(16)
         Units of the row.
@@ -53,7 +53,7 @@ class OutputWalk(wiring.Component):
     ``place`` is that of the window whose last position came ``latency_cycles`` before.
     """
 
-    latency_cycles = Pool.latency_cycles
+    latency_cycles = 3
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
@@ -76,130 +76,139 @@ class OutputWalk(wiring.Component):
         m = Module()
         geometry, row = self.geometry, self.row
         address_bits = ceil_log2(geometry.activation_depth)
-        closes, line_last, map_last = self._windows(m)
+        begins = Signal()  # what follows from the row is known
+        m.d.sync += begins.eq(self.start)
+        map_last = Signal()
+        closes, line_end = self._windows(m, begins, map_last)
 
-        # Where the loops end.
-        # A unit has an address or, in a flat map, a slot's position.
-        unit = Signal(range(geometry.taps * geometry.activation_depth))
-        tile = Signal(SIZE_BITS)
-        next_unit = Signal(len(unit) + 1)
-        line_end, unit_end, tile_end, row_end = (
-            Signal(name=f"{name}_end") for name in ("line", "unit", "tile", "row")
-        )
+        # Where the outer loops end; a unit has an address or, in a flat map, a slot's position.
+        # What a tile's end changes may come a cycle later.
+        unit_end, tile_ends, tile_end = Signal(), Signal(), Signal()
+        units = self.units[: ceil_log2(geometry.taps * geometry.activation_depth) + 1]
+        unit_last = last_round(m, "unit", units, step=unit_end, fresh=begins, first=1)
+        tile_last = last_round(m, "tile", row.tile_last, step=tile_end, fresh=begins)
         m.d.comb += [
-            next_unit.eq(unit + 1),
-            line_end.eq(closes & line_last),
+            map_last.eq(last_round(m, "y", row.out_row_last, step=line_end, fresh=begins)),
             unit_end.eq(line_end & map_last),
-            tile_end.eq(unit_end & (next_unit == self.units[: len(next_unit)])),
-            row_end.eq(tile_end & (tile == row.tile_last)),
+            tile_ends.eq(line_end & map_last & unit_last),
         ]
-        # Resets come last and alone, so that flip-flops' own resets do them.
-        with m.If(unit_end):
-            m.d.sync += unit.eq(next_unit)
-        with m.If(tile_end):
-            m.d.sync += [unit.eq(0), tile.eq(tile + 1)]
-        with m.If(row_end):
-            m.d.sync += tile.eq(0)
+        m.d.sync += tile_end.eq(tile_ends)
 
         # Slot and bank column of the position, line group and bank row of the line, unit.
-        slot, line, image = (Signal(address_bits, name=name) for name in ("slot", "line", "image"))
-        x_column = Signal(range(geometry.taps))
-        y_row = Signal(range(geometry.streams))
+        # Resets come last and alone, so that flip-flops' own resets do them.
+        slot, line, image = (
+            Signal(address_bits, name=name, reset_less=True) for name in ("slot", "line", "image")
+        )
+        x_column = Signal(range(geometry.taps), reset_less=True)
+        y_row = Signal(range(geometry.streams), reset_less=True)
         with m.If(closes):
             m.d.sync += x_column.eq(next_modulo(x_column, geometry.taps))
             with m.If(x_column == geometry.taps - 1):
                 m.d.sync += slot.eq(slot + 1)
-        with m.If(Mux(row.out_flat, tile_end, line_end)):
+        with m.If(Mux(row.out_flat, tile_end, line_end) | begins):
             m.d.sync += [slot.eq(0), x_column.eq(0)]
         with m.If(line_end):
             m.d.sync += y_row.eq(next_modulo(y_row, geometry.streams))
             with m.If(y_row == geometry.streams - 1):
                 m.d.sync += line.eq(line + row.out_line_stride)
         with m.If(unit_end):
-            m.d.sync += [line.eq(0), image.eq(image + row.out_image_stride)]
-        with m.If(tile_end):
+            m.d.sync += image.eq(image + row.out_image_stride)
+        with m.If(tile_end | begins):
             m.d.sync += image.eq(0)
-        with m.If(unit_end | self.start):
-            m.d.sync += y_row.eq(row.out_start_row)
+        with m.If(unit_end | begins):
+            m.d.sync += [y_row.eq(row.out_start_row), line.eq(0)]
 
         # Add them up while the codes are pooled.
-        words, word_row, where = self._words(m, tile_end, row_end)
-        near, far, total = (Signal(address_bits, name=n) for n in ("near", "far", "total"))
-        steps = [closes]
-        places = [Signal(place_layout(geometry), name=f"place_{cycle}") for cycle in (1, 2)]
-        for cycle in range(self.latency_cycles - 1):
-            steps.append(Signal(name=f"step_{cycle + 1}"))
-            m.d.sync += steps[-1].eq(steps[-2])
+        words, word_row, where = self._words(m, tile_end, begins)
+        near, far = Signal(address_bits, reset_less=True), Signal(address_bits, reset_less=True)
+        place = Signal(place_layout(geometry), reset_less=True)
+        summed = Signal()
         m.d.sync += [
             near.eq(line + slot),
             far.eq(image + words),
-            places[0].eq(where),
-            places[0].row.eq(add_modulo(y_row, word_row, geometry.streams)),
-            places[0].column.eq(add_modulo(x_column, where.word_column, geometry.taps)),
-            places[0].end.eq(row_end),
-            total.eq(near + far),
-            places[1].eq(places[0]),
+            place.eq(where),
+            place.row.eq(add_modulo(y_row, word_row, geometry.streams)),
+            place.column.eq(add_modulo(x_column, where.word_column, geometry.taps)),
+            place.end.eq(tile_ends & tile_last),
+            summed.eq(closes),
         ]
-        with m.If(steps[-1]):
-            m.d.sync += [self.place.eq(places[1]), self.place.address.eq(total + row.out_base)]
+        with m.If(summed):
+            m.d.sync += [self.place.eq(place), self.place.address.eq(near + far)]
         return m
 
-    def _windows(self, m: Module) -> tuple[Signal, Signal, Signal]:
-        """Walk the windows. Returns: one closes; it is its line's last; its line is the last."""
+    def _windows(self, m: Module, begins: Signal, map_last: Signal) -> tuple[Signal, Signal]:
+        """Walk the windows. Returns, a cycle later: one closes; and is the last of its line.
+
+        ``map_last`` is of that later cycle: in time, since only windows of several lines share any.
+        """
         row = self.row
-        inner_x, inner_y = Signal(4), Signal(4)
-        x, y = Signal(SIZE_BITS), Signal(SIZE_BITS)
-        last_x, last_y, line_last, map_last, alone, closes = (
-            Signal(name=name)
-            for name in ("last_x", "last_y", "line_last", "map_last", "alone", "closes")
-        )
-        m.d.comb += [
-            last_x.eq(inner_x == row.pool_last),
-            last_y.eq(inner_y == row.pool_last),
-            line_last.eq(x == row.out_column_last),
-            map_last.eq(y == row.out_row_last),
-            alone.eq((row.out_column_last == 0) & ~row.pool_overlap),
-            closes.eq(self.valid & last_x & last_y),
-            self.first_x.eq((inner_x == 0) & ((inner_y == 0) | ~alone)),
-            self.last_x.eq(last_x & (last_y | ~alone)),
-            self.first_y.eq((inner_y == 0) | alone),
-            self.last_y.eq(last_y),
-            self.window.eq(x),
-        ]
-        x_end, line_end, y_end, map_end = (
-            Signal(name=name) for name in ("x_end", "map_line_end", "y_end", "map_end")
+        alone, x_end, line_end = (Signal(name=name) for name in ("alone", "x_end", "line_end"))
+        m.d.sync += alone.eq((row.out_column_last == 0) & ~row.pool_overlap)
+        line_last = last_round(m, "x", row.out_column_last, step=x_end, fresh=begins)
+        first_y, last_y = self._side(m, "y", step=line_end, ends=map_last, fresh=begins)
+        first_x, last_x = self._side(
+            m, "x", step=self.valid, ends=line_last, fresh=begins, anew=~alone | last_y
         )
         m.d.comb += [
             x_end.eq(self.valid & last_x),
-            line_end.eq(x_end & line_last),
-            y_end.eq(line_end & last_y),
-            map_end.eq(y_end & map_last),
+            line_end.eq(self.valid & last_x & line_last),
+            self.first_x.eq(first_x),
+            self.last_x.eq(last_x & (last_y | ~alone)),
+            self.first_y.eq(first_y | alone),
+            self.last_y.eq(last_y),
         ]
-        with m.If(self.valid):
-            m.d.sync += inner_x.eq(inner_x + 1)
         with m.If(x_end):
-            m.d.sync += [inner_x.eq(row.pool_overlap), x.eq(x + 1)]
-        with m.If(line_end):
-            m.d.sync += [inner_x.eq(0), x.eq(0), inner_y.eq(inner_y + 1)]
-        with m.If(y_end):
-            m.d.sync += [inner_y.eq(row.pool_overlap), y.eq(y + 1)]
-        with m.If(map_end):
-            m.d.sync += [inner_y.eq(0), y.eq(0)]
-        return closes, line_last, map_last
+            m.d.sync += self.window.eq(self.window + 1)
+        with m.If(line_end | begins):
+            m.d.sync += self.window.eq(0)
+        closes, closes_line = Signal(), Signal()
+        m.d.sync += [
+            closes.eq(self.valid & last_x & last_y),
+            closes_line.eq(line_end & last_y),
+        ]
+        return closes, closes_line
+
+    def _side(
+        self, m: Module, name: str, *, step: Value, ends: Value, fresh: Value, anew: Value | int = 1
+    ) -> tuple[Signal, Signal]:
+        """A side of the window, step by step. Returns: its first step, its last.
+
+        ``ends``: the window is the last one along this side; the next begins with a first step if
+        ``anew``.
+        """
+        row = self.row
+        following = Signal(4, name=f"inner_{name}_following", init=1, reset_less=True)
+        first, last, single, pair = (
+            Signal(name=f"inner_{name}_{kind}", reset_less=True)
+            for kind in ("first", "last", "single", "pair")
+        )
+        m.d.sync += [single.eq(row.pool_last == 0), pair.eq(row.pool_last == 1)]
+        shares = row.pool_overlap & ~ends  # the next window's first step was this one's last
+        with m.If(step):
+            m.d.sync += [
+                following.eq(following + 1),
+                last.eq(Mux(last, Mux(shares, pair, single), following == row.pool_last)),
+                first.eq(last & Mux(ends, anew, ~row.pool_overlap)),
+            ]
+            with m.If(last):
+                m.d.sync += following.eq(1 + shares)
+        with m.If(fresh):
+            m.d.sync += [following.eq(1), last.eq(single), first.eq(1)]
+        return first, last
 
     def _words(
-        self, m: Module, tile_end: Signal, row_end: Signal
+        self, m: Module, tile_end: Signal, begins: Signal
     ) -> tuple[Signal, Signal, data.View]:
-        """The tile's first word: addresses to it, its bank row, and what a place says of it."""
+        """The tile's first word: its address in a unit, its bank row, what a place says of it."""
         geometry, row = self.geometry, self.row
         streams, taps = geometry.streams, geometry.taps
-        words = Signal(ceil_log2(geometry.activation_depth))
-        word_row = Signal(range(streams))
-        where = Signal(place_layout(geometry))
+        words = Signal(ceil_log2(geometry.activation_depth), reset_less=True)
+        word_row = Signal(range(streams), reset_less=True)
+        where = Signal(place_layout(geometry), reset_less=True)
         whole, rest = divmod(geometry.columns, geometry.word_width)
         granules, step = geometry.word_width // geometry.granule, rest // geometry.granule
-        carry = Signal()
-        m.d.comb += carry.eq(where.granule + step >= granules)
+        carry = Signal(reset_less=True)
+        m.d.sync += carry.eq(where.granule + step >= granules)  # in time for the tile's end
         with m.If(tile_end):
             m.d.sync += where.granule.eq(where.granule + step)  # modulo a power of two
             for more in (0, 1) if rest else (0,):
@@ -219,6 +228,6 @@ class OutputWalk(wiring.Component):
                             )
                         ),
                     ]
-        with m.If(row_end):
-            m.d.sync += [words.eq(0), word_row.eq(0), where.as_value().eq(0)]
+        with m.If(begins):
+            m.d.sync += [words.eq(row.out_base), word_row.eq(0), where.as_value().eq(0)]
         return words, word_row, where

@@ -25,11 +25,15 @@ class Packer(wiring.Component):
 
     Members
     -------
-    codes, valid : In
-        A result: codes that stay while they are written, new in the cycle of ``valid``.
+    coming : In(1)
+        A result comes in the next cycle; at the earliest when ``done``.
+    codes : In
+        Its codes, which stay while they are written.
     row : In(row_layout)
     place : In(place_layout)
         Where they go; stays too.
+    active : Out(1)
+        A result is there; ``writes`` writes in the next cycle. A register.
     done : Out(1)
         This is the last cycle that needs them: the next result may come.
     writes : Out(write_layout), one a bank
@@ -38,7 +42,7 @@ class Packer(wiring.Component):
     Timing
     ------
     A result takes ``ceil(words touched / write_words) * ceil(lanes / streams)`` cycles, the
-    first one that of ``valid``.
+    first one that after ``coming``.
     """
 
     def __init__(self, geometry: Geometry) -> None:
@@ -49,9 +53,10 @@ class Packer(wiring.Component):
         super().__init__(
             {
                 "codes": In(data.ArrayLayout(geometry.max_lanes, columns * geometry.pixels)),
-                "valid": In(1),
+                "coming": In(1),
                 "row": In(row_layout(geometry)),
                 "place": In(place_layout(geometry)),
+                "active": Out(1),
                 "done": Out(1),
                 "writes": Out(data.ArrayLayout(write_layout(geometry), geometry.banks)),
             }
@@ -66,18 +71,16 @@ class Packer(wiring.Component):
         # Lanes, then words.
         span = Signal(range(self.spans))
         phase = Signal(range(writer.phases))
-        more = Signal()
-        active, last_phase, last_span = Signal(), Signal(), Signal()
+        active, last_phase, last_span = self.active, Signal(), Signal()
         left = Signal(len(place.word))  # words that follow the tile's first one in the map
         ends = (span + 1) * geometry.word_width >= place.granule * geometry.granule + columns
         m.d.comb += [
-            active.eq(self.valid | more),
             left.eq(row.out_word_last - place.word),
             last_phase.eq((phase + 1) * geometry.streams > row.out_lane_last),
             last_span.eq((span == left) | ends if self.spans > 1 else 1),
             self.done.eq(active & last_phase & last_span),
         ]
-        m.d.sync += more.eq(active & ~self.done)
+        m.d.sync += active.eq(self.coming | (active & ~self.done))
         with m.If(active):
             m.d.sync += phase.eq(Mux(last_phase, 0, phase + 1))
             with m.If(last_phase):

@@ -33,8 +33,8 @@ class Pool(wiring.Component):
         The window's place in its line.
     o : Out
         Codes, one a column and pixel stream. They stay until the next window's.
-    o_valid : Out(1)
-        ``o`` is new.
+    coming, o_valid : Out(1)
+        ``o`` is new in the next cycle, in this one.
 
     Timing
     ------
@@ -58,6 +58,7 @@ class Pool(wiring.Component):
                 "last_y": In(1),
                 "window": In(ceil_log2(geometry.pool_depth)),
                 "o": Out(data.ArrayLayout(lanes, count)),
+                "coming": Out(1),
                 "o_valid": Out(1),
             }
         )
@@ -89,17 +90,18 @@ class Pool(wiring.Component):
         direction = [
             Signal(geometry.columns, name=f"direction_{cycle}", reset_less=True) for cycle in (1, 2)
         ]
-        with m.If(self.valid):
-            for i in every:
-                column = i // pixels
-                pool_min = self.codes[column * pixels].pool_min
-                code = flipped(self.codes[i].code, pool_min)
-                so_far = highest(code, running[i], ~self.first_x)
-                m.d.sync += [
-                    line[i].eq(so_far),
-                    running[i].eq(Mux(self.last_x, code, so_far)),
-                    direction[0][column].eq(pool_min),
-                ]
+        goes_on = Signal()
+        m.d.comb += goes_on.eq(~self.first_x & ~self.last_x)
+        for i in every:
+            column = i // pixels
+            pool_min = self.codes[column * pixels].pool_min
+            code = flipped(self.codes[i].code, pool_min)
+            m.d.sync += [
+                line[i].eq(highest(code, running[i], ~self.first_x)),
+                direction[0][column].eq(pool_min),
+            ]
+            with m.If(self.valid):
+                m.d.sync += running[i].eq(highest(code, running[i], goes_on))
 
         # Cycle 2: the memory reads what the window's earlier lines gave.
         finished, first_y, last_y, window = (self.valid & self.last_x, self.first_y, self.last_y,
@@ -129,5 +131,6 @@ class Pool(wiring.Component):
             m.d.comb += memory.write_data.word_select(i, lanes).eq(kept)
             with m.If(finished & last_y):
                 m.d.sync += self.o[i].eq(flipped(total, direction[1][i // pixels]))
-        m.d.sync += self.o_valid.eq(finished & last_y)
+        m.d.comb += self.coming.eq(finished & last_y)
+        m.d.sync += self.o_valid.eq(self.coming)
         return m

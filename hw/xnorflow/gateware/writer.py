@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Spreads the lanes of some channel words over the banks."""
 
-from typing import Any
-
 from amaranth import Array, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -39,7 +37,8 @@ class LaneWriter(wiring.Component):
     address, row, column, word_column : In
         Where word 0, lane 0 goes.
     writes : Out(write_layout), one a bank
-        Registered. All banks that take the same bits share one register.
+        Registered, but for the address's last addition. All banks that take the same bits share
+        one register.
     """
 
     def __init__(self, geometry: Geometry) -> None:
@@ -74,7 +73,7 @@ class LaneWriter(wiring.Component):
         geometry = self.geometry
         streams, taps = geometry.streams, geometry.taps
         one_lane, one_word = geometry.max_lanes == 1, geometry.write_words == 1
-        shared: dict[tuple[int, int], tuple[Signal, Signal]] = {}
+        shared: dict[tuple[int, int], tuple[Signal, Signal, Signal]] = {}
         for bank_column in range(taps):
             word, hit, row = self._word(m, bank_column)
             for bank_row in range(streams):
@@ -85,8 +84,8 @@ class LaneWriter(wiring.Component):
                 key = (0 if one_lane else bank_row, 0 if one_word else bank_column)
                 if key not in shared:
                     shared[key] = self._register(m, key, word, lane)
-                address, bits = shared[key]
-                m.d.comb += [write.address.eq(address), write.data.eq(bits)]
+                address, offset, bits = shared[key]
+                m.d.comb += [write.address.eq(address + offset), write.data.eq(bits)]
                 enable = Signal(len(self.enable), name=f"enable_{bank_row}_{bank_column}")
                 m.d.sync += enable.eq(Mux(enabled, self.enable, 0))
                 m.d.comb += [write.enable[pixel].eq(enable) for pixel in range(geometry.pixels)]
@@ -121,13 +120,14 @@ class LaneWriter(wiring.Component):
 
     def _register(
         self, m: Module, key: tuple[int, int], word: Value, lane: Signal
-    ) -> tuple[Signal, Any]:
-        """Registers of the address and bits that these banks take."""
+    ) -> tuple[Signal, Signal, Signal]:
+        """Registers of the address, what is added to it, and the bits that these banks take."""
         geometry = self.geometry
         lanes, granule = geometry.max_lanes, geometry.granule
         name = f"{key[0]}_{key[1]}"
         address = Signal(len(self.address), name=f"address_{name}", reset_less=True)
         bits = Signal(self.words[0][0].shape(), name=f"bits_{name}", reset_less=True)
+        offset = Signal(len(self.address), name=f"offset_{name}", reset_less=True)
         chosen = Signal(range(lanes), name=f"chosen_{name}")
         m.d.comb += chosen.eq(Mux(lane < lanes, lane, lanes - 1))
         places = Array(
@@ -136,7 +136,8 @@ class LaneWriter(wiring.Component):
         )
         planes = Array(Array(plane.as_value() for plane in planes) for planes in self.words)
         m.d.sync += [
-            address.eq(self.address + places[word][chosen]),
+            address.eq(self.address),
+            offset.eq(places[word][chosen]),
             bits.eq(planes[word][chosen]),
         ]
         for at in range(len(self.clear)):
@@ -145,4 +146,4 @@ class LaneWriter(wiring.Component):
                     bits[pixel].bit_select(at * granule, granule).eq(0)
                     for pixel in range(geometry.pixels)
                 ]
-        return address, bits
+        return address, offset, bits
