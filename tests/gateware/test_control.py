@@ -158,11 +158,11 @@ def runs_of(
         now = {**QUIET, **device.inputs(seen)}
         status = Status(seen["status"])
         if asked < len(blocks) and Status.QUEUED not in status and device.rng.random() < 0.4:
-            now |= {"run": 1, "images": blocks[asked]}
+            images = {"images": blocks[asked]}
             asked += 1
-            history.append((yield now))
-            hold = {"images": now["images"]}
-            seen = yield {**QUIET, **device.inputs(history[-1]), **hold}  # now it shows
+            history.append((yield {**now, **images}))
+            history.append((yield {**QUIET, **device.inputs(history[-1]), **images, "run": 1}))
+            seen = yield {**QUIET, **device.inputs(history[-1])}  # now it shows
             history.append(seen)
             continue
         seen = yield now
@@ -245,7 +245,7 @@ def test_counters_split_a_row_into_work_and_waiting() -> None:
             "input_ready": 1, "row_done": 0, "waiting": 0}  # fmt: skip
     begin = {**base, "run": 1, "images": 1}
     for waits in ((), (3, 4, 9), range(10)):
-        stimulus = [*[base] * (FETCH + 3), begin, {**base, "images": 1}, *[base] * 5]
+        stimulus = [*[base] * (FETCH + 3), {**base, "images": 1}, begin, *[base] * 5]
         start = len(stimulus) - 1
         stimulus += [{**base, "waiting": int(at in waits), "row_done": int(at == 9)}
                      for at in range(10)]  # fmt: skip
@@ -276,15 +276,16 @@ def test_a_run_that_cannot_be_is_refused(change: dict[str, int], error: DeviceEr
     refused = {**QUIET, **idle, "rows": 4, "block": 5, "images": 5, **change, "run": 1}
 
     def stimulus() -> Generator[dict[str, Any], dict[str, Any], None]:
+        yield {**refused, "run": 0}
         yield refused
         for _ in range(SURPLUS_CYCLES):
             yield {**refused, "run": 0}
         yield from runs_of(device, [3])
 
     seen = trace(Control(geometry, flush_cycles=FLUSH, fetch_cycles=FETCH), stimulus(), *OUTPUTS)
-    for out in seen[2 : SURPLUS_CYCLES + 1]:
+    for out in seen[2 : SURPLUS_CYCLES + 2]:
         assert (out["status"], out["error"], out["busy"]) == (Status.ERROR, error, 0)
-    assert not any(out["take"] or out["input_start"] for out in seen[: SURPLUS_CYCLES + 2])
+    assert not any(out["take"] or out["input_start"] for out in seen[: SURPLUS_CYCLES + 3])
     assert (seen[-1]["status"], seen[-1]["error"]) == (Status.DONE, DeviceError.NONE)
 
 
@@ -298,14 +299,17 @@ def test_a_refused_run_leaves_the_block_before_alone() -> None:
         running = runs_of(device, [5, 4])
         seen = yield next(running)
         asked = 0
+        images: list[int] = []
         while True:
             try:
                 now = running.send(seen)
             except StopIteration:
                 return
-            if not now["run"] and seen["status"] == Status.BUSY and asked < 3:
+            images = (images + [now["images"]])[-2:]
+            far_too_many = images == [QUIET["images"]] * 2
+            if far_too_many and seen["status"] == Status.BUSY and asked < 3:
                 asked += 1
-                now = {**now, "run": 1, "images": (0, 6, 0xFFFF)[asked - 1]}
+                now = {**now, "run": 1}
             seen = yield now
 
     seen = trace(Control(geometry, flush_cycles=FLUSH, fetch_cycles=FETCH), stimulus(), *OUTPUTS)
@@ -402,5 +406,5 @@ def test_abort_clears_a_refusal() -> None:
          *[{**refused, "run": 0, "abort": 0}] * (FLUSH + 2)],
         *OUTPUTS,
     )  # fmt: skip
-    assert seen[2]["status"] == Status.ERROR
+    assert seen[1]["status"] == Status.ERROR
     assert (seen[-1]["status"], seen[-1]["error"]) == (Status(0), DeviceError.NONE)

@@ -76,7 +76,7 @@ def test_only_images_can_be_written() -> None:
     assert [*after[:images], *after[images + 1 :]] == [*before[:images], *before[images + 1 :]]
 
 
-def test_commands_are_pulses_in_the_cycle_of_their_write() -> None:
+def test_commands_are_pulses_in_the_cycle_after_their_write() -> None:
     command, images = REGISTERS["command"].index, REGISTERS["images"].index
     stimulus = [
         {"write": write, "address": address, "write_data": value}
@@ -85,8 +85,8 @@ def test_commands_are_pulses_in_the_cycle_of_their_write() -> None:
         for value in (0, 1, 2, 3, 1 << 31 | 1)
     ]
     block = RegisterBlock(Geometry.parse("2x1x2x8"), build_hash=0)
-    seen = trace(block, [*stimulus, {"write": 0}], "run", "abort")
-    for now, out in zip(stimulus, seen[:-1], strict=True):
+    seen = trace(block, [*stimulus, {"write": 0}, {}], "run", "abort")
+    for now, out in zip(stimulus, seen[1:-1], strict=True):
         given = now["write"] and now["address"] == command
         assert out["run"] == (given and now["write_data"] == Command.RUN)
         assert out["abort"] == (given and now["write_data"] == Command.ABORT)

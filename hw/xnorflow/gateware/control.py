@@ -30,7 +30,7 @@ class Control(wiring.Component):
     Members
     -------
     run, abort, images : In
-        From the register block; ``images`` holds until the cycle after ``run``.
+        From the register block; ``images`` holds from the cycle before ``run`` on.
     rows, block : In
         From the program: number of rows, most images in a block.
     bad_packet : In(1)
@@ -104,24 +104,18 @@ class Control(wiring.Component):
         done = Signal()
         refused = Signal()
         left = Signal(range(self.flush_cycles + 1))
-        asked, runnable = Signal(), Signal()  # a run was, the cycle before; it can be
+        runnable = Signal()  # a run that was asked for in this cycle
         to_run, to_receive = Signal(), Signal()  # the queued block
         queued = Signal(16)  # its images
-        m.d.sync += [
-            asked.eq(self.run & ~self.flush),
-            runnable.eq(
-                (self.rows != 0)
-                & (self.images != 0)
-                & (self.images <= self.block)
-                & ~self.bad_packet
-            ),
-        ]
+        m.d.sync += runnable.eq(
+            (self.rows != 0) & (self.images != 0) & (self.images <= self.block) & ~self.bad_packet
+        )
         m.d.comb += [
             self.status.eq(
                 Mux(self.busy, Status.BUSY, 0)
                 | Mux(done, Status.DONE, 0)
                 | Mux(refused | self.bad_packet, Status.ERROR, 0)
-                | Mux(asked | to_run | to_receive, Status.QUEUED, 0)
+                | Mux(to_run | to_receive, Status.QUEUED, 0)
             ),
             self.error.eq(
                 Mux(
@@ -130,7 +124,9 @@ class Control(wiring.Component):
                     Mux(refused, DeviceError.NO_PROGRAM, DeviceError.NONE),
                 )
             ),
-            self.busy.eq(~idle | self.flush | asked | to_run | to_receive | ~self.input_idle),
+            self.busy.eq(
+                ~idle | self.flush | self.run | self.abort | to_run | to_receive | ~self.input_idle
+            ),
         ]
         with m.If(self.abort):
             m.d.sync += [left.eq(self.flush_cycles), self.flush.eq(1)]
@@ -138,7 +134,7 @@ class Control(wiring.Component):
             m.d.sync += [left.eq(left - 1), self.flush.eq(left != 1)]
 
         # A run is queued; the formatter and the rows each take it when they are free.
-        with m.If(asked & ~to_run & ~to_receive):
+        with m.If(self.run & ~self.flush & ~to_run & ~to_receive):
             m.d.sync += refused.eq(~runnable)
             with m.If(runnable):
                 m.d.sync += [
@@ -155,7 +151,6 @@ class Control(wiring.Component):
         self._rows(m, idle, ended, done, to_run, queued, waits)
         with m.If(self.abort):  # also in the cycle in which the block ends
             m.d.sync += [
-                asked.eq(0),
                 done.eq(0),
                 refused.eq(0),
                 to_run.eq(0),
@@ -240,10 +235,7 @@ class Control(wiring.Component):
                 shift = ceil_log2(self.geometry.pixels)
                 m.d.sync += self.row_index.eq(0)
                 with m.If(wait == 0):
-                    with m.If(~self.flush & (~fresh | ~self.input_ready)):
-                        m.d.comb += self.rewind.eq(1)
-                        m.next = "FETCH"
-                    with m.Elif(to_run):
+                    with m.If(fresh & self.input_ready), m.If(to_run):
                         m.d.comb += self.take.eq(1)
                         m.d.sync += [
                             done.eq(0),
@@ -251,6 +243,9 @@ class Control(wiring.Component):
                             total.eq((queued + self.geometry.pixels - 1) >> shift),
                         ]
                         m.next = "TAKEN"
+                    with m.Elif(~self.flush):
+                        m.d.comb += self.rewind.eq(1)
+                        m.next = "FETCH"
             with state("FETCH"):
                 m.d.comb += [idle.eq(1), self.fetch.eq(1)]
                 m.d.sync += fresh.eq(1)

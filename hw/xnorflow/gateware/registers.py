@@ -76,8 +76,8 @@ class RegisterBlock(wiring.Component):
             with m.Default():
                 m.d.sync += self.read_data.eq(0)
         command = Signal()
-        m.d.comb += [
-            command.eq(self.write & (self.address == REGISTERS["command"].index)),
+        m.d.comb += command.eq(self.write & (self.address == REGISTERS["command"].index))
+        m.d.sync += [
             self.run.eq(command & (self.write_data == Command.RUN)),
             self.abort.eq(command & (self.write_data == Command.ABORT)),
         ]

@@ -46,7 +46,7 @@ class Sequencer(wiring.Component):
     segments : Out(stream of segment_layout)
         Weight loads, lines of beats, read-outs, in order.
     done : Out(1)
-        Every segment was handed over.
+        In the cycle before, every segment had been handed over.
 
     Timing
     ------
@@ -95,11 +95,13 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             begin.eq(running & room),
             inside_next.eq(inside + begin - queue.taken),
-            self.done.eq(
-                ~running & ~loops.turn & ~started.any() & (inside == 0) & ~queue.items.valid
-            ),
         ]
-        m.d.sync += [inside.eq(inside_next), room.eq(inside_next < QUEUE_DEPTH)]
+        begun = self.start | started.any() | running | loops.turn
+        m.d.sync += [
+            inside.eq(inside_next),
+            room.eq(inside_next < QUEUE_DEPTH),
+            self.done.eq(~begun & (inside == 0) & ~queue.items.valid),
+        ]
 
         # A pass loads its weights first; a tile of the last layer is read out at its end.
         last = loops.last
