@@ -305,7 +305,7 @@ def test_a_refused_run_leaves_the_block_before_alone() -> None:
                 now = running.send(seen)
             except StopIteration:
                 return
-            images = (images + [now["images"]])[-2:]
+            images = [*images, now["images"]][-2:]
             far_too_many = images == [QUIET["images"]] * 2
             if far_too_many and seen["status"] == Status.BUSY and asked < 3:
                 asked += 1
