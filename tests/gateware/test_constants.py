@@ -8,7 +8,7 @@ from tests.gateware.helpers import SHAPES, geometry_of
 
 from xnorflow.compile import cycles, plan
 from xnorflow.gateware.accelerator import Accelerator
-from xnorflow.gateware.array import SystolicArray
+from xnorflow.gateware.array import SystolicArray, WeightBank
 from xnorflow.gateware.banks import Fetch
 from xnorflow.gateware.collector import Collector
 from xnorflow.gateware.element import ElementRow
@@ -26,6 +26,7 @@ ALL = [*SHAPES, "2x1x5x64", "8x2x24x8", "2x2x128x32", "3x3x32x64,weight_bus=144,
 
 def test_cycles_of_single_components() -> None:
     assert Fetch.latency_cycles == cycles.FETCH_CYCLES
+    assert WeightBank.latency_cycles == cycles.WEIGHT_BANK_CYCLES
     assert Feet.SUM_CYCLES == cycles.FOOT_SUM_CYCLES
     assert Feet.TURNAROUND_CYCLES == cycles.TURNAROUND_CYCLES
     assert READ_CYCLES == cycles.READ_CYCLES
@@ -53,7 +54,7 @@ def test_cycles_of_a_geometry(shape: str, max_lanes: int) -> None:
         assert spacing == cycles.spacing_cycles(geometry, records)
         assert spacing >= load
     # Control takes a row, checks it, and reads the next one; what runs takes longer than that.
-    skipped = ProgramStore.fetch_cycles(geometry) + 3
+    skipped = ProgramStore.fetch_cycles(geometry) + 4
     assert cycles.START_CYCLES + geometry.rows > ProgramStore.fetch_cycles(geometry) - 6
     assert cycles.skip_cycles(geometry) == skipped
     # The flush outlasts a beat's whole way: issuer, fabric, collector.

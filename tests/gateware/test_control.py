@@ -224,14 +224,14 @@ def test_blocks_run_row_by_row(name: str, seed: int) -> None:
     for number, cycle in enumerate(takes):
         skipped = not any(cycle < s < [*takes, len(seen)][number + 1] for s in starts)
         if skipped:
-            total += FETCH + 3
+            total += FETCH + 4
         else:
             start = min(s for s in starts if s > cycle)
             waited = start - (cycle + 4)
             assert waited >= 0
             fields = case.rows[number % len(case.rows)]
             assert not waited or fields["from_input"]
-            total += 5
+            total += 6
             device.waits += waited
     assert seen[-1]["cycles"] - total >= 0
     assert seen[-1]["wait_cycles"] >= device.waits
@@ -245,7 +245,7 @@ def test_counters_split_a_row_into_work_and_waiting() -> None:
             "input_ready": 1, "row_done": 0, "waiting": 0}  # fmt: skip
     begin = {**base, "run": 1, "images": 1}
     for waits in ((), (3, 4, 9), range(10)):
-        stimulus = [*[base] * (FETCH + 3), {**base, "images": 1}, begin, *[base] * 5]
+        stimulus = [*[base] * (FETCH + 3), {**base, "images": 1}, begin, *[base] * 6]
         start = len(stimulus) - 1
         stimulus += [{**base, "waiting": int(at in waits), "row_done": int(at == 9)}
                      for at in range(10)]  # fmt: skip
@@ -254,7 +254,7 @@ def test_counters_split_a_row_into_work_and_waiting() -> None:
         seen = trace(dut, stimulus, *OUTPUTS)
         assert [cycle for cycle, out in enumerate(seen) if out["row_start"]] == [start]
         assert seen[-1]["wait_cycles"] == len(waits)
-        assert seen[-1]["cycles"] == 5 + 10 - len(waits)
+        assert seen[-1]["cycles"] == 6 + 10 - len(waits)
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ class WeightBank(wiring.Component):
         What was read: next beat of every row, ``latency_cycles`` later.
     """
 
-    latency_cycles = BlockMemory.latency_cycles
+    latency_cycles = 1 + BlockMemory.latency_cycles
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
@@ -97,12 +97,14 @@ class WeightBank(wiring.Component):
         m.submodules.block = memory = BlockMemory(
             width=geometry.rows * geometry.weight_beat, depth=geometry.weight_depth
         )
+        address = Signal(len(self.address), reset_less=True)  # a column's blocks lie far apart
+        m.d.sync += address.eq(self.address)
         m.d.comb += [
             memory.write_enable.eq(self.write),
             memory.write_address.eq(self.bus.address),
             memory.write_data.eq(self.bus.data),
             memory.read_enable.eq(1),
-            memory.read_address.eq(self.address),
+            memory.read_address.eq(address),
             self.weights.eq(memory.read_data),
         ]
         return m

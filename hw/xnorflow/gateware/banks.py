@@ -107,7 +107,7 @@ class Fetch(wiring.Component):
         after the beat.
     """
 
-    latency_cycles = 6
+    latency_cycles = 7
     COUNT_CYCLES = 1
 
     def __init__(self, geometry: Geometry) -> None:
@@ -183,14 +183,14 @@ class Fetch(wiring.Component):
         m.d.sync += pattern.eq(Mux(window.planes, codes, ~0))
         m.d.comb += [self.real.eq(first.masks), self.filled.eq(first.filled)]
         states = [first]
-        for cycle in range(2, 7):
+        for cycle in range(2, 8):
             later = Signal(state, name=f"state_{cycle}")
             m.d.sync += later.eq(states[-1])
             states.append(later)
-        _, at_2, at_3, at_4, at_5, _ = states
+        _, _, at_3, at_4, at_5, at_6, _ = states
 
-        # Cycles 2 and 3 read. Cycle 4: bank rows to lines. Cycle 5: bank columns to words, where a
-        # word outside the map is the border's or none.
+        # Cycles 2 and 3 read, cycle 4 brings the words here. Cycle 5: bank rows to lines. Cycle 6:
+        # bank columns to words, where a word outside the map is the border's or none.
         family = family_of(platform)
         lines, words = Selector(family, streams), Selector(family, taps + 1)
         of_line, of_word = (
@@ -199,19 +199,20 @@ class Fetch(wiring.Component):
         )
         for i in range(streams):
             turns = Array((i + row) % streams for row in range(streams))
-            m.d.sync += of_line[i].eq(lines.controls(turns[at_2.row]))
+            m.d.sync += of_line[i].eq(lines.controls(turns[at_3.row]))
         for r in range(rows):
             turns = Array((r + column) % taps for column in range(taps))
-            outside = Mux(at_3.filled[r], taps, words.none)
-            source = Mux(at_3.inside[r], turns[at_3.column], outside)
+            outside = Mux(at_4.filled[r], taps, words.none)
+            source = Mux(at_4.inside[r], turns[at_4.column], outside)
             m.d.sync += of_word[r].eq(words.controls(source))
-        beyond = (~at_4.planes).replicate(max(geometry.word_width - len(pattern), 0))
+        beyond = (~at_5.planes).replicate(max(geometry.word_width - len(pattern), 0))
         border = Cat(pattern, beyond)
         for pixel in range(geometry.pixels):
-            read = self.bank_words[pixel]
+            read = word_registers(f"read_{pixel}")
             turned = word_registers(f"turned_{pixel}")
             placed = word_registers(f"placed_{pixel}")
             for r in range(rows):
+                m.d.sync += read[r].eq(self.bank_words[pixel][r])
                 i, c = divmod(r, taps)
                 of_column = [read[b * taps + c] for b in range(streams)]
                 line = turned[i * taps : (i + 1) * taps]
@@ -219,15 +220,15 @@ class Fetch(wiring.Component):
                     turned[r].eq(lines.select(of_column, of_line[i])),
                     placed[r].eq(words.select([*line, border], of_word[r])),
                 ]
-            self._planes(m, pixel, placed, at_5)
+            self._planes(m, pixel, placed, at_6)
 
-        # Cycle 6: the masks go with the words.
+        # Cycle 7: the masks go with the words.
         planes = Signal(rows)
         groups = self._planes_of_rows()
         for r, exponents in enumerate(groups):
-            real = Array(0 if e is None else 1 for e in exponents)[at_5.lane] if exponents else 0
-            m.d.comb += planes[r].eq(at_5.valid & real)
-        m.d.sync += self.masks.eq(Mux(at_5.planes, planes, at_5.masks))
+            real = Array(0 if e is None else 1 for e in exponents)[at_6.lane] if exponents else 0
+            m.d.comb += planes[r].eq(at_6.valid & real)
+        m.d.sync += self.masks.eq(Mux(at_6.planes, planes, at_6.masks))
         return m
 
     def _planes_of_rows(self) -> list[list[int | None]]:
@@ -242,8 +243,8 @@ class Fetch(wiring.Component):
             table.append([bit if r < count and bit < PIXEL_BITS else None for bit in bits])
         return table
 
-    def _planes(self, m: Module, pixel: int, placed: list[Signal], at_5: Signal) -> None:
-        """Cycle 6: words, or the window's bits of each row's plane."""
+    def _planes(self, m: Module, pixel: int, placed: list[Signal], at_6: Signal) -> None:
+        """Cycle 7: words, or the window's bits of each row's plane."""
         geometry = self.geometry
         for r, bits in enumerate(self._planes_of_rows()):
             word = self.words[pixel][r]
@@ -260,8 +261,8 @@ class Fetch(wiring.Component):
                         for channel in range(PIXEL_CHANNELS)
                     )
                 )
-            gathered = Array(choices)[at_5.lane] if len(choices) > 1 else choices[0]
+            gathered = Array(choices)[at_6.lane] if len(choices) > 1 else choices[0]
             size = geometry.rows * PIXEL_CHANNELS
-            m.d.sync += word.eq(Cat(Mux(at_5.planes, gathered, placed[r][:size]), placed[r][size:]))
-            with m.If(at_5.planes):
+            m.d.sync += word.eq(Cat(Mux(at_6.planes, gathered, placed[r][:size]), placed[r][size:]))
+            with m.If(at_6.planes):
                 m.d.sync += word[size:].eq(0)

@@ -204,6 +204,7 @@ class Control(wiring.Component):
             last.eq(self.rows - 1),
             last_row.eq(self.row_index == last),
             ran.eq(0),
+            self.take.eq(0),
             wait.eq(Mux(self.fetch, self.fetch_cycles - 1, Mux(wait == 0, 0, wait - 1))),
         ]
         with m.If(freed):
@@ -226,8 +227,8 @@ class Control(wiring.Component):
                 m.next = "IDLE"
             with m.Else():
                 m.d.sync += self.row_index.eq(self.row_index + 1)
-                m.d.comb += self.take.eq(1)
-                m.next = "TAKEN"
+                m.d.sync += self.take.eq(1)
+                m.next = "TAKE"
 
         with m.FSM():
             with state("IDLE"):
@@ -236,13 +237,13 @@ class Control(wiring.Component):
                 m.d.sync += self.row_index.eq(0)
                 with m.If(wait == 0):
                     with m.If(fresh & self.input_ready), m.If(to_run):
-                        m.d.comb += self.take.eq(1)
+                        m.d.sync += self.take.eq(1)
                         m.d.sync += [
                             done.eq(0),
                             to_run.eq(0),
                             total.eq((queued + self.geometry.pixels - 1) >> shift),
                         ]
-                        m.next = "TAKEN"
+                        m.next = "TAKE"
                     with m.Elif(~self.flush):
                         m.d.comb += self.rewind.eq(1)
                         m.next = "FETCH"
@@ -250,6 +251,8 @@ class Control(wiring.Component):
                 m.d.comb += [idle.eq(1), self.fetch.eq(1)]
                 m.d.sync += fresh.eq(1)
                 m.next = "IDLE"
+            with state("TAKE"):
+                m.next = "TAKEN"
             with state("TAKEN"):
                 m.d.sync += [
                     after.eq(total - row.unit_first),

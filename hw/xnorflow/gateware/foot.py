@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.addition import ChosenSum, add_chosen
-from xnorflow.gateware.array import record_layout
+from xnorflow.gateware.array import WeightBank, record_layout
 from xnorflow.gateware.layouts import code_layout, token_layout
 from xnorflow.gateware.memory import BlockMemory
 from xnorflow.gateware.product import Product
@@ -148,7 +148,7 @@ class Feet(wiring.Component):
             record, record_address = later, later_address
         m.d.comb += [self.record.valid.eq(record), self.record.address.eq(record_address)]
         arrives = record
-        for wait in range(BlockMemory.latency_cycles):
+        for wait in range(WeightBank.latency_cycles):
             later = Signal(name=f"arrives_{wait}")
             m.d.sync += later.eq(arrives)
             arrives = later

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.program import SIZE_BITS, Unroll
+from xnorflow.gateware.array import WeightBank
 from xnorflow.gateware.banks import rotate
 from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.foot import Feet
@@ -81,12 +82,15 @@ class Issuer(wiring.Component):
         When that reaches the feet, the banks have given the last row its weights.
         """
         levels = ElementRow.popcount_cycles(geometry) + geometry.max_lanes - 1
-        return max(0, geometry.weight_load_cycles - 3 - levels)
+        return max(0, geometry.weight_load_cycles - 1 - WeightBank.latency_cycles - levels)
 
     @classmethod
     def load_cycles(cls, geometry: Geometry, *, records: bool) -> int:
-        """Cycles of a weight load; with ``records``, thresholds are loaded too."""
-        load = geometry.weight_load_cycles
+        """Cycles of a weight load; with ``records``, thresholds are loaded too.
+
+        At least two: a pass has one segment more than cycles in which the sequencer makes one.
+        """
+        load = max(2, geometry.weight_load_cycles)
         if not records:
             return load
         last = cls.record_offset(geometry) + geometry.record_words
@@ -99,7 +103,8 @@ class Issuer(wiring.Component):
         if not records:
             return weights
         foot = geometry.rows + ElementRow.popcount_cycles(geometry) + geometry.max_lanes - 1
-        return max(weights, cls.record_offset(geometry) + geometry.record_words + foot + 3)
+        foot += 1 + WeightBank.latency_cycles
+        return max(weights, cls.record_offset(geometry) + geometry.record_words + foot)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -147,7 +152,7 @@ class Issuer(wiring.Component):
         read: Signal,
     ) -> None:
         """Decide on the next cycle: is a position begun, is it the segment's last cycle?"""
-        geometry, row, offered = self.geometry, self.row, self.segments.payload
+        row, offered = self.row, self.segments.payload
         left = Signal(len(now.count))  # positions, or cycles of a load, after this one
         more, one_more = Signal(), Signal()  # there are some; there is one
         phase, phase_next = Signal(4), Signal(4)  # cycles of the position after this one
@@ -190,12 +195,11 @@ class Issuer(wiring.Component):
         m.d.comb += shut.eq((wants_load & ~load_opens) | (wants_read & ~(read_opens & self.room)))
         m.d.sync += [held.eq(shut), self.waiting.eq(wants_read & read_opens & ~self.room)]
 
-        single = offered.single
-        for records in (False, True):
-            if self.load_cycles(geometry, records=records) == 1:
-                single = single | (offered.load & (offered.records == records))
         with m.If(advance):
-            m.d.sync += [fresh.eq(~shut), advance.eq(~self.segments.valid | (~shut & single))]
+            m.d.sync += [
+                fresh.eq(~shut),
+                advance.eq(~self.segments.valid | (~shut & offered.single)),
+            ]
         with m.Else():
             done = (phase_next == 0) & ~(more & ~(following & one_more)) & ~short[1]
             m.d.sync += [fresh.eq(~shut & (held | following)), advance.eq(~shut & done)]

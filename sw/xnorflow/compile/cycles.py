@@ -18,13 +18,14 @@ TURNAROUND_CYCLES = 4
 """Between two uses of one accumulator."""
 READ_CYCLES = 3
 """Between two positions that are read out, at least."""
-FETCH_CYCLES = 6
+FETCH_CYCLES = 7
+WEIGHT_BANK_CYCLES = 3
 FOOT_SUM_CYCLES = 3
 COLLECT_CYCLES = 4
 """From a position's codes to the last write of a result of one write."""
 START_CYCLES = 13
 """From a row's start to its first load's first beat."""
-CONTROL_CYCLES = 4
+CONTROL_CYCLES = 5
 """Of a row, beside running it: the next one is read meanwhile."""
 
 LOSSES = (
@@ -48,12 +49,12 @@ def sum_cycles(geometry: Geometry) -> int:
 def record_offset(geometry: Geometry) -> int:
     """Cycles into a load at which thresholds are sent for."""
     levels = array_cycles(geometry) - geometry.rows + geometry.max_lanes - 1
-    return max(0, geometry.weight_load_cycles - 3 - levels)
+    return max(0, geometry.weight_load_cycles - 1 - WEIGHT_BANK_CYCLES - levels)
 
 
 def load_cycles(geometry: Geometry, records: bool) -> int:
     """Cycles in which no beats can be issued because weights are loaded."""
-    load = geometry.weight_load_cycles
+    load = max(2, geometry.weight_load_cycles)
     if not records:
         return load
     return max(load, record_offset(geometry) + geometry.record_words + geometry.max_lanes - 1)
@@ -64,8 +65,8 @@ def spacing_cycles(geometry: Geometry, records: bool) -> int:
     weights = max(geometry.weight_load_cycles + geometry.rows - 1, TURNAROUND_CYCLES + 1)
     if not records:
         return weights
-    foot = array_cycles(geometry) + geometry.max_lanes - 1
-    return max(weights, record_offset(geometry) + geometry.record_words + foot + 3)
+    foot = array_cycles(geometry) + geometry.max_lanes + WEIGHT_BANK_CYCLES
+    return max(weights, record_offset(geometry) + geometry.record_words + foot)
 
 
 def _line_beats(plan: LayerPlan, units: int, *, final: bool) -> int:
