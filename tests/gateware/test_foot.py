@@ -58,8 +58,8 @@ def stimulus_of(
         for word in range(geometry.record_words):
             address = tile * geometry.record_words + word
             stimulus.append({"token": {**NONE, "record": 1, "record_address": address}})
-        stimulus += [{"token": NONE}] * (geometry.max_lanes - 2)
-        gap = geometry.record_words + max(geometry.max_lanes - 2, 0)
+        stimulus += [{"token": NONE}] * (geometry.max_lanes - 1)
+        gap = geometry.record_words + geometry.max_lanes - 1
         recent = [*recent, *[-1] * gap][-len(recent) :]
         for step in range(count):
             address = int(rng.integers(min(6, geometry.accumulator_depth)))

@@ -151,6 +151,7 @@ class Control(wiring.Component):
         self._rows(m, idle, ended, done, to_run, queued, waits)
         with m.If(self.abort):  # also in the cycle in which the block ends
             m.d.sync += [
+                self.take.eq(0),
                 done.eq(0),
                 refused.eq(0),
                 to_run.eq(0),
