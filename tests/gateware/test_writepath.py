@@ -52,13 +52,13 @@ def test_carries_both_writers(shape: str, lanes: int, pixels: int) -> None:
         stimulus.append({"collected": ours, "formatted": theirs, "collects": collects})
     none = [{**write, "enable": [0] * geometry.pixels} for write in ours]
     stimulus += [{"collected": none, "formatted": none}] * SURPLUS_CYCLES
-    seen = trace(WritePath(geometry), stimulus, "banks")
+    seen = trace(WritePath(geometry), stimulus, "writes")
     for cycle, now in enumerate(stimulus[:200]):
         expected = now["collected" if now["collects"] else "formatted"]
-        for bank, write in enumerate(seen[cycle + WritePath.latency_cycles]["banks"]):
+        for bank, write in enumerate(seen[cycle + WritePath.latency_cycles]["writes"]):
             if any(write["enable"]):
                 assert write == expected[bank]
             else:
                 assert not any(expected[bank]["enable"])
     for out in seen[200 + WritePath.latency_cycles :]:
-        assert not any(any(write["enable"]) for write in out["banks"])
+        assert not any(any(write["enable"]) for write in out["writes"])

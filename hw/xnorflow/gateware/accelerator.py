@@ -214,7 +214,7 @@ class Accelerator(wiring.Component):
             formatter.hold.eq(collector.writing),
             path.collected.eq(collector.writes),
             path.formatted.eq(formatter.writes),
-            banks.writes.eq(path.banks),
+            banks.writes.eq(path.writes),
             self.tap_row.eq(control.row_index),
         ]
         for bank, write in enumerate(collector.writes):

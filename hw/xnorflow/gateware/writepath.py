@@ -23,7 +23,7 @@ class WritePath(wiring.Component):
         Writes; only one of both writes in a cycle.
     collects : In(1)
         It is the collector.
-    banks : Out(write_layout), one a bank
+    writes : Out(write_layout), one a bank
         To the banks, ``latency_cycles`` later.
 
     Timing
@@ -41,7 +41,7 @@ class WritePath(wiring.Component):
                 "collected": In(writes),
                 "formatted": In(writes),
                 "collects": In(1),
-                "banks": Out(writes),
+                "writes": Out(writes),
             }
         )
 
@@ -66,7 +66,7 @@ class WritePath(wiring.Component):
                     last.i[column].enable.eq(enable),
                     last.i[column].address.eq(address),
                     last.i[column].data.eq(bits),
-                    self.banks[bank].eq(last.o[column]),
+                    self.writes[bank].eq(last.o[column]),
                 ]
         return m
 
