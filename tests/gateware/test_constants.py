@@ -14,8 +14,9 @@ from xnorflow.gateware.collector import Collector
 from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.fabric import Fabric
 from xnorflow.gateware.foot import Feet
-from xnorflow.gateware.issuer import READ_CYCLES, Issuer
+from xnorflow.gateware.issuer import Issuer
 from xnorflow.gateware.outwalk import OutputWalk
+from xnorflow.gateware.pacer import READ_CYCLES, Pacer
 from xnorflow.gateware.pool import Pool
 from xnorflow.gateware.store import ProgramStore
 from xnorflow.gateware.threshold import ThresholdUnit
@@ -46,11 +47,11 @@ def test_cycles_of_a_geometry(shape: str, max_lanes: int) -> None:
     assert Fabric.foot_cycles(geometry) == cycles.sum_cycles(geometry)
     assert Feet.cycles(geometry) == cycles.FOOT_SUM_CYCLES + max_lanes
     assert ThresholdUnit.cycles(geometry) == max_lanes
-    assert Issuer.record_offset(geometry) == cycles.record_offset(geometry)
+    assert Pacer.record_offset(geometry) == cycles.record_offset(geometry)
     for records in (False, True):
-        load = Issuer.load_cycles(geometry, records=records)
+        load = Pacer.load_cycles(geometry, records=records)
         assert load == cycles.load_cycles(geometry, records)
-        spacing = Issuer.spacing_cycles(geometry, records=records)
+        spacing = Pacer.spacing_cycles(geometry, records=records)
         assert spacing == cycles.spacing_cycles(geometry, records)
         assert spacing >= load
     # Control takes a row, checks it, and reads the next one; what runs takes longer than that.

@@ -17,7 +17,6 @@ from xnorflow.gateware.array import SystolicArray
 from xnorflow.gateware.banks import Fetch
 from xnorflow.gateware.fabric import Fabric
 from xnorflow.gateware.foot import Feet
-from xnorflow.gateware.issuer import Issuer
 from xnorflow.gateware.memory import BlockMemory
 
 PORTS = ("addresses", "codes", "codes_valid", "values", "values_valid")
@@ -78,9 +77,9 @@ class Convolution:
         everything = (1 << geometry.rows) - 1
         window = {"active": everything, "tails": everything, "tail": TAIL}
         window |= {name: 0 for name in ("planes", "border", "fill")}
-        offset = Issuer.record_offset(geometry)
+        offset = Pacer.record_offset(geometry)
         cycles = []
-        for step in range(Issuer.spacing_cycles(geometry, records=True)):
+        for step in range(Pacer.spacing_cycles(geometry, records=True)):
             now = {**QUIET, "window": window}
             if step < self.record_base:
                 shift = int(step < geometry.weight_load_cycles)

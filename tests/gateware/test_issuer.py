@@ -13,7 +13,8 @@ from tests.gateware.helpers import SURPLUS_CYCLES, geometry_of, trace
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.program import Unroll
 from xnorflow.gateware.foot import Feet
-from xnorflow.gateware.issuer import READ_CYCLES, Issuer
+from xnorflow.gateware.issuer import Issuer
+from xnorflow.gateware.pacer import READ_CYCLES, Pacer
 
 OUTPUTS = ("segments.ready", "beat", "load", "window", "token", "promise", "channels", "end",
            "waiting", "busy")  # fmt: skip
@@ -47,7 +48,7 @@ def random_segment(geometry: Geometry, rng: np.random.Generator) -> dict[str, An
         records = bool(rng.integers(2))
         return {
             "load": 1,
-            "count": Issuer.load_cycles(geometry, records=records) - 1,
+            "count": Pacer.load_cycles(geometry, records=records) - 1,
             "weights": int(rng.integers(geometry.weight_depth - 64)),
             "record": int(rng.integers(geometry.weight_depth - 64)),
             "records": int(records),
@@ -140,8 +141,8 @@ class Model:
     def _load(self, segment: dict[str, Any]) -> None:
         geometry, records = self.geometry, bool(segment["records"])
         start = max(self.now, self.load_from)
-        self.load_from = start + Issuer.spacing_cycles(geometry, records=records)
-        self.now = start + Issuer.load_cycles(geometry, records=records)
+        self.load_from = start + Pacer.spacing_cycles(geometry, records=records)
+        self.now = start + Pacer.load_cycles(geometry, records=records)
         load = geometry.weight_load_cycles
         seen = start + Issuer.latency_cycles
         self.windows[seen] = segment["pass"]
@@ -152,7 +153,7 @@ class Model:
                 "address": segment["weights"] + step,
             }
         if records:
-            first = seen + Issuer.record_offset(geometry)
+            first = seen + Pacer.record_offset(geometry)
             for word in range(geometry.record_words):
                 self.records[first + word] = segment["record"] + word
 

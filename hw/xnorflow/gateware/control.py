@@ -42,7 +42,7 @@ class Control(wiring.Component):
     input_start, input_images, input_idle : Out, Out, In
         Receive a block's images; their number comes with the cycle after the start.
     input_full, input_room : In, Out
-        A part of the input is complete; another one may be begun.
+        A part of the input is complete; another one may be begun, from the cycle after on.
     input_double : In(1)
         The banks hold two parts.
     row_start, row_done : Out, In
@@ -199,9 +199,11 @@ class Control(wiring.Component):
         full = Signal(2)  # parts of the input that lie in the banks, complete
         held = Signal()  # one of them is in use
         freed = Signal()
-        m.d.comb += self.input_room.eq(~self.input_full & (full <= self.input_double))
+        full_next = Signal(len(full))
+        m.d.comb += full_next.eq(full + self.input_full - freed)
         m.d.sync += [
-            full.eq(full + self.input_full - freed),
+            full.eq(full_next),
+            self.input_room.eq(full_next <= self.input_double),
             last.eq(self.rows - 1),
             last_row.eq(self.row_index == last),
             ran.eq(0),

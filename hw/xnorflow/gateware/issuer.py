@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The issuer: turns segments into one beat a cycle, and the token that travels with it."""
 
-from amaranth import Module, Mux, Signal, Value, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.program import SIZE_BITS, Unroll
-from xnorflow.gateware.array import WeightBank
 from xnorflow.gateware.banks import rotate
-from xnorflow.gateware.element import ElementRow
-from xnorflow.gateware.foot import Feet
 from xnorflow.gateware.layouts import (
     beat_layout,
     load_layout,
@@ -20,30 +17,25 @@ from xnorflow.gateware.layouts import (
     token_layout,
 )
 from xnorflow.gateware.modulo import add_modulo
+from xnorflow.gateware.pacer import Pacer
 
-__all__ = ["READ_CYCLES", "Issuer"]
-
-READ_CYCLES = 3
-"""Between two positions that are read out, at least."""
+__all__ = ["Issuer"]
 
 
 class Issuer(wiring.Component):
-    """Runs segments back to back.
+    """Runs segments back to back, as :class:`Pacer` says.
 
-    - A line: one position a cycle; sums that are complete come ``pace`` cycles apart.
-    - A weight load: ``load_cycles`` without beats. The next load may begin ``spacing_cycles``
-      after it: the banks are read ``rows - 1`` cycles longer, as weights fall row by row, and once
-      more when the thresholds' tokens reach the feet.
-    - A read-out: a token a position, as far apart as its words take to leave, at least
-      ``READ_CYCLES``.
+    A line gives a beat a position, a load reads the weight banks, a read-out gives a token a
+    position.
 
     Members
     -------
     segments : In(stream of segment_layout)
+        A segment is taken in the cycle before its first one.
     row : In(row_layout)
-        The program row.
+        The program row; from two cycles before its first segment on.
     room : In(1)
-        The way out takes one more position.
+        The way out takes one more position, from the next cycle on.
     beat, token, load, window : Out
         Registered, all in the same cycle; ``window`` is the pass's, from its load on.
     promise, channels, end : Out
@@ -51,7 +43,12 @@ class Issuer(wiring.Component):
     waiting : Out(1)
         A read-out waits for room.
     busy : Out(1)
-        A beat or token is in the issuer's own registers.
+        A segment or token is in the issuer's own registers.
+
+    Timing
+    ------
+    Outputs are ``latency_cycles`` behind the segment's cycle that they belong to; ``promise``,
+    ``channels`` and ``end`` one cycle.
     """
 
     latency_cycles = 2
@@ -75,53 +72,31 @@ class Issuer(wiring.Component):
             }
         )
 
-    @staticmethod
-    def record_offset(geometry: Geometry) -> int:
-        """Cycles into a load at which it sends for thresholds.
-
-        When that reaches the feet, the banks have given the last row its weights.
-        """
-        levels = ElementRow.popcount_cycles(geometry) + geometry.max_lanes - 1
-        return max(0, geometry.weight_load_cycles - 1 - WeightBank.latency_cycles - levels)
-
-    @classmethod
-    def load_cycles(cls, geometry: Geometry, *, records: bool) -> int:
-        """Cycles of a weight load; with ``records``, thresholds are loaded too.
-
-        At least two: a pass has one segment more than cycles in which the sequencer makes one.
-        """
-        load = max(2, geometry.weight_load_cycles)
-        if not records:
-            return load
-        last = cls.record_offset(geometry) + geometry.record_words
-        return max(load, last + geometry.max_lanes - 1)
-
-    @classmethod
-    def spacing_cycles(cls, geometry: Geometry, *, records: bool) -> int:
-        """Cycles from the start of a load to the earliest start of the next."""
-        weights = max(geometry.weight_load_cycles + geometry.rows - 1, Feet.TURNAROUND_CYCLES + 1)
-        if not records:
-            return weights
-        foot = geometry.rows + ElementRow.popcount_cycles(geometry) + geometry.max_lanes - 1
-        foot += 1 + WeightBank.latency_cycles
-        return max(weights, cls.record_offset(geometry) + geometry.record_words + foot)
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         geometry, row = self.geometry, self.row
         offered = self.segments.payload
         now = Signal(segment_layout(geometry))
-        valid, fresh = Signal(), Signal()
-        advance = Signal(init=1)  # the segment ends, or there is none
+        m.submodules.pacer = pacer = Pacer(geometry)
+        valid = Signal()
         begun = Signal()  # the load has
-        position = Signal()
+        advance, position = pacer.advance, Signal()
         line, load, read = (Signal(name=name) for name in ("of_line", "of_load", "of_read"))
         m.d.comb += [
-            self.segments.ready.eq(advance),
-            position.eq(valid & fresh),
+            position.eq(valid & pacer.fresh),
             line.eq(position & ~now.load & ~now.read),
             load.eq(position & now.load & ~begun),
             read.eq(position & now.read),
+            pacer.offered_valid.eq(self.segments.valid),
+            pacer.offered.eq(offered),
+            pacer.now.eq(now),
+            pacer.row.eq(row),
+            pacer.line.eq(line),
+            pacer.load.eq(load),
+            pacer.read.eq(read),
+            pacer.room.eq(self.room),
+            self.segments.ready.eq(advance),
+            self.waiting.eq(pacer.waiting),
             self.busy.eq(valid | self.token.valid),
         ]
         with m.If(advance):
@@ -135,114 +110,10 @@ class Issuer(wiring.Component):
                 now.slot.eq(now.slot + row.step_slot + carry),
                 now.column.eq(add_modulo(now.column, row.step_column, geometry.taps)),
             ]
-        self._time(m, now, advance, fresh, line, load, read)
         self._tokens(m, now, advance, position, line, read)
         self._place(m, now, line)
         self._bank_reads(m, now, load)
         return m
-
-    def _time(
-        self,
-        m: Module,
-        now: data.View,
-        advance: Signal,
-        fresh: Signal,
-        line: Signal,
-        load: Signal,
-        read: Signal,
-    ) -> None:
-        """Decide on the next cycle: is a position begun, is it the segment's last cycle?"""
-        row, offered = self.row, self.segments.payload
-        left = Signal(len(now.count))  # positions, or cycles of a load, after this one
-        more, one_more = Signal(), Signal()  # there are some; there is one
-        phase, phase_next = Signal(4), Signal(4)  # cycles of the position after this one
-        short = Signal(2)  # fewest cycles of the line after this one
-        held = Signal()  # the position waits for its gate
-        following = Signal()  # with the next cycle the next position's time has come
-        paced, offered_line = Signal(), Signal()
-        m.d.comb += [
-            paced.eq(now.last & ~now.load & ~now.read),
-            offered_line.eq(~offered.load & ~offered.read),
-            following.eq((phase == 0) & more & ~held),
-            phase_next.eq(Mux(phase != 0, phase - 1, Mux(following & paced, row.pace, 0))),
-        ]
-        with m.If(advance):
-            m.d.sync += [
-                left.eq(offered.count),
-                more.eq(offered.count != 0),
-                one_more.eq(offered.count == 1),
-                phase.eq(Mux(offered.last & offered_line, row.pace, 0)),
-                short.eq(Mux(offered_line, row.shortest, 0)),
-            ]
-        with m.Else():
-            m.d.sync += [phase.eq(phase_next), short.eq(Mux(short == 0, 0, short - 1))]
-            with m.If(following):
-                m.d.sync += [left.eq(left - 1), more.eq(~one_more), one_more.eq(left == 2)]
-
-        # Gates: a load and each position of a read-out wait for theirs.
-        load_opens, read_opens = self._gates(m, now, line, load, read)
-        wants_load, wants_read, shut = Signal(), Signal(), Signal()
-        with m.If(advance):
-            m.d.comb += [
-                wants_load.eq(self.segments.valid & offered.load),
-                wants_read.eq(self.segments.valid & offered.read),
-            ]
-        with m.Else():
-            m.d.comb += [
-                wants_load.eq(now.load & held),
-                wants_read.eq(now.read & (held | following)),
-            ]
-        m.d.comb += shut.eq((wants_load & ~load_opens) | (wants_read & ~(read_opens & self.room)))
-        m.d.sync += [held.eq(shut), self.waiting.eq(wants_read & read_opens & ~self.room)]
-
-        with m.If(advance):
-            m.d.sync += [
-                fresh.eq(~shut),
-                advance.eq(~self.segments.valid | (~shut & offered.single)),
-            ]
-        with m.Else():
-            done = (phase_next == 0) & ~(more & ~(following & one_more)) & ~short[1]
-            m.d.sync += [fresh.eq(~shut & (held | following)), advance.eq(~shut & done)]
-
-    def _gates(
-        self, m: Module, now: data.View, line: Signal, load: Signal, read: Signal
-    ) -> tuple[Value, Value]:
-        """May a load, or a position of a read-out, begin in the next cycle?
-
-        A load when the banks are free; a read-out when the last sum is stored and the words of
-        the position before have left.
-        """
-        geometry = self.geometry
-        since = Signal(8)  # cycles until a load may begin
-        free = Signal(init=1)  # at most one
-        with m.If(load):
-            m.d.sync += free.eq(0)
-            m.d.sync += since.eq(
-                Mux(
-                    now.records,
-                    self.spacing_cycles(geometry, records=True) - 1,
-                    self.spacing_cycles(geometry, records=False) - 1,
-                )
-            )
-        with m.Else():
-            m.d.sync += [since.eq(Mux(since == 0, 0, since - 1)), free.eq(since <= 2)]
-
-        turn = Signal(range(Feet.TURNAROUND_CYCLES))
-        with m.If(line):
-            m.d.sync += turn.eq(Feet.TURNAROUND_CYCLES - 1)
-        with m.Elif(turn != 0):
-            m.d.sync += turn.eq(turn - 1)
-
-        leaving = Signal(range(128 * geometry.pixels + 1))  # cycles until the last word leaves
-        left = Signal(init=1)  # at most one
-        words = Signal(len(leaving))
-        m.d.comb += words.eq(now.channels * geometry.pixels)
-        with m.If(read):
-            m.d.sync += leaving.eq(Mux(words < READ_CYCLES, READ_CYCLES - 1, words - 1))
-            m.d.sync += left.eq(0)
-        with m.Else():
-            m.d.sync += [leaving.eq(Mux(leaving == 0, 0, leaving - 1)), left.eq(leaving <= 2)]
-        return ~load & free, ~line & (turn <= 1) & ~read & left
 
     def _tokens(
         self,
@@ -256,7 +127,7 @@ class Issuer(wiring.Component):
         """What goes to the feet: with each position, and in a load's cycles for the thresholds."""
         geometry = self.geometry
         token = Signal(token_layout(geometry))
-        first = self.record_offset(geometry)
+        first = Pacer.record_offset(geometry)
         cycle = Signal(range(first + geometry.record_words + 1))  # of a load, as long as it counts
         record = Signal()
         m.d.comb += record.eq(

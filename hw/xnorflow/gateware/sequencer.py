@@ -9,10 +9,10 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.issuer import Issuer
 from xnorflow.gateware.layouts import row_layout, segment_layout
 from xnorflow.gateware.loops import LoopCounters
 from xnorflow.gateware.memory import BlockMemory
+from xnorflow.gateware.pacer import Pacer
 from xnorflow.gateware.queue import Queue
 from xnorflow.gateware.walk import InputWalk
 
@@ -174,7 +174,7 @@ class Sequencer(wiring.Component):
                 brief = before.read | ((unpaced | ~before.last) & (row.shortest == 0))
                 m.d.sync += stage.single.eq(~before.load & (before.count == 0) & brief)
             if number == 1:  # of a load: its cycles
-                cycles = (Issuer.load_cycles(self.geometry, records=n) - 1 for n in (False, True))
+                cycles = (Pacer.load_cycles(self.geometry, records=n) - 1 for n in (False, True))
                 load_count = Signal(len(stage.count))
                 m.d.comb += load_count.eq(Mux(before.records, *reversed([*cycles])))
                 m.d.sync += stage.count.eq(Mux(before.load, load_count, before.count))
