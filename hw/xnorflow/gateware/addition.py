@@ -16,9 +16,6 @@ __all__ = ["ChosenSum", "add_chosen"]
 CHAIN_POSITIONS = 40
 """Most positions of a carry chain: two sums of 18 bits."""
 
-_PLAIN = (PORTABLE, "xc7")
-"""Families whose synthesis puts the choice into the adder's cells by itself."""
-
 
 @dataclass(frozen=True)
 class ChosenSum:
@@ -35,8 +32,8 @@ class ChosenSum:
 
 
 def add_chosen(m: Module, family: str, sums: Sequence[ChosenSum]) -> None:
-    """Build the sums, without registers; in carry chains that they share where that is smaller."""
-    if family in _PLAIN:
+    """Build the sums, without registers; in carry chains that they share, if there are any."""
+    if family == PORTABLE:
         m.d.comb += [
             each.total.eq(each.value + Mux(each.choice, each.when_1, each.when_0)) for each in sums
         ]
