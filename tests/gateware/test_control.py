@@ -74,6 +74,7 @@ class Device:
     first_known: bool = False
     receiving: list[int] = field(default_factory=list)  # parts' units to come
     filling: int = 0  # cycles until the part is full
+    full_before: int = 0
     started: int = -1  # cycle before
     running: int = 0
     held: int = 0  # parts that are complete and not freed
@@ -122,9 +123,11 @@ class Device:
                 self.held += 1
                 assert self.held <= 1 + self.program.double, "a part is overwritten"
                 full = 1
+        elif self.full_before:  # room counts from the cycle after ``full`` on
+            pass
         elif self.receiving and seen["input_room"] and self.rng.random() > self.slow_input:
             self.filling = int(self.rng.integers(1, 12))
-        now["input_full"] = full
+        now["input_full"] = self.full_before = full
         now["input_idle"] = int(not self.receiving and self.started < self.cycle)
         now["input_ready"] = int(self.first_known)
         now["input_double"] = int(self.program.double)

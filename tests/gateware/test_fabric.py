@@ -18,6 +18,7 @@ from xnorflow.gateware.banks import Fetch
 from xnorflow.gateware.fabric import Fabric
 from xnorflow.gateware.foot import Feet
 from xnorflow.gateware.memory import BlockMemory
+from xnorflow.gateware.pacer import Pacer
 
 PORTS = ("addresses", "codes", "codes_valid", "values", "values_valid")
 SCALES = (5, 2)
