@@ -21,6 +21,7 @@ from xnorflow.cli import (
     evaluating,
     explore,
     hardware,
+    pruning,
     running,
     simulating,
     summarising,
@@ -67,6 +68,7 @@ app.command("sim")(simulating.sim)
 app.command("run")(running.run)
 app.command("info")(artifacts.info)
 app.command("train")(training.train)
+app.command("prune")(pruning.prune)
 app.command("export")(training.export)
 app.command("eval")(evaluating.evaluate)
 app.command("plot")(training.plot)

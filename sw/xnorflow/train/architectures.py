@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xnorflow.train.binarize import ResidualBinarizer, Sign, sign
+from xnorflow.train.binarize import ResidualBinarizer, Sign
 from xnorflow.train.layers import PReLU, Scale
+from xnorflow.train.weights import filter_scale, quantized
 from xnorflow.zoo.architecture import (
     Architecture,
     AveragePool,
@@ -51,12 +52,12 @@ class ScaledBinaryConv2d(nn.Conv2d):
         self.binarizer = Sign() if layer.lanes == 1 else ResidualBinarizer(layer.lanes)
 
     def forward(self, input: Tensor) -> Tensor:
-        weight = sign(self.weight)
-        if self.scaled:
-            weight = weight * self.weight.abs().mean((1, 2, 3), keepdim=True)
+        weight = quantized(self.weight, "scaled" if self.scaled else "sign")
         sums = F.conv2d(
             self.binarizer(input), weight, None, self.stride, self.padding, groups=self.groups
         )
+        if self.scaled:
+            sums = sums * filter_scale(self.weight)[:, None, None]
         if self.input_scaled:
             sums = sums * self.input_scale(input)
         return sums if self.bias is None else sums + self.bias[:, None, None]
