@@ -24,6 +24,7 @@ from xnorflow.cli import (
     pruning,
     running,
     simulating,
+    studies,
     summarising,
     training,
 )
@@ -72,6 +73,8 @@ app.command("prune")(pruning.prune)
 app.command("export")(training.export)
 app.command("eval")(evaluating.evaluate)
 app.command("plot")(training.plot)
+app.command("study")(studies.study)
+app.command("results")(studies.results)
 app.command("summary")(summarising.summary)
 app.command("compile")(compiling.compile_artifact)
 app.command("explore")(explore.explore)

@@ -222,10 +222,10 @@ class Scale(nn.Module):
     Source: Tang, Hua, Wang 2017, "Improving the overall compression rate" and algorithm 1.
     """
 
-    def __init__(self, channels: int, init: float = 0.001) -> None:
+    def __init__(self, channels: int, init: float = 0.001, *, fixed: bool = False) -> None:
         super().__init__()
         self.num_features = channels
-        self.weight = nn.Parameter(torch.tensor(init))
+        self.weight = nn.Parameter(torch.tensor(init), requires_grad=not fixed)
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Scale and shift a channel, as BatchNorm's: (C,) each."""

@@ -18,7 +18,7 @@ from xnorflow.train.weights import KINDS
 __all__ = ["Layer", "build", "layers_of"]
 
 _CHOICES = {
-    "head": ("norm", "scale"),
+    "head": ("norm", "scale", "raw"),
     "weights": KINDS,
     "activation": ("binary", "uniform", "dorefa", "real"),
 }
@@ -51,7 +51,7 @@ class Layer:
         Step of the max-pool; 0 stands for its side.
     head : str
         What the last layer has behind its sums: ``"norm"`` is BatchNorm; ``"scale"`` one learned
-        factor for all logits, from 0.001 on.
+        factor for all logits, from 0.001 on; ``"raw"`` nothing.
     average : bool
         The last layer's logits are means over its map.
     weights : str
@@ -163,7 +163,7 @@ def build(
         blocks.append(
             Block(
                 linear,
-                Scale(channels) if last and layer.head == "scale" else BatchNorm(channels),
+                _norm(layer, last),
                 None if last else _binarizer(layer, estimator),
                 prelu=_prelu(layer),
                 prelu_first=layer.prelu_first,
@@ -191,6 +191,14 @@ def _border(layers: Sequence[Layer], index: int, pixel_lanes: int) -> float:
     if index > 0:
         raise ValueError(f"build: layer {index} has border code {border}; only the first may")
     return (2 * border + 1 - (1 << pixel_lanes)) / (1 << pixel_lanes)
+
+
+def _norm(layer: Layer, last: bool) -> BatchNorm | Scale:
+    if not last or layer.head == "norm":
+        return BatchNorm(layer.channels)
+    if layer.head == "scale":
+        return Scale(layer.channels)
+    return Scale(layer.channels, 1.0, fixed=True)
 
 
 def _prelu(layer: Layer) -> PReLU | None:
