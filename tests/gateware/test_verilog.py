@@ -83,8 +83,8 @@ def test_modules(design: Design) -> None:
     assert "xnorflow" in names
     hops, columns, rows = range(geometry.hops), range(geometry.columns), range(geometry.rows)
     units = (
-        "control", "registers", "loader", "store", "formatter", "sequencer", "segments", "issuer",
-        "banks", "fabric", "collector", "path", "shifter", "fabric.fetch", "fabric.skew",
+        "control", "registers", "loader", "store", "formatter", "sequencer", "sequencer.queue",
+        "issuer", "banks", "fabric", "collector", "path", "shifter", "fabric.fetch", "fabric.skew",
         "fabric.array", "fabric.realcount", "fabric.deskew",
         *(f"fabric.feet_{hop}" for hop in hops),
         *(f"fabric.feet_{hop}.threshold_0" for hop in hops),

@@ -110,22 +110,26 @@ class Control(wiring.Component):
         m.d.sync += runnable.eq(
             (self.rows != 0) & (self.images != 0) & (self.images <= self.block) & ~self.bad_packet
         )
+        # What was asked for shows at once.
+        asked, accepted = Signal(), Signal()
         m.d.comb += [
+            asked.eq(self.run & ~self.flush & ~to_run & ~to_receive),
+            accepted.eq(asked & runnable),
             self.status.eq(
                 Mux(self.busy, Status.BUSY, 0)
                 | Mux(done, Status.DONE, 0)
-                | Mux(refused | self.bad_packet, Status.ERROR, 0)
-                | Mux(to_run | to_receive, Status.QUEUED, 0)
+                | Mux(Mux(asked, ~runnable, refused) | self.bad_packet, Status.ERROR, 0)
+                | Mux(accepted | to_run | to_receive, Status.QUEUED, 0)
             ),
             self.error.eq(
                 Mux(
                     self.bad_packet,
                     DeviceError.BAD_PACKET,
-                    Mux(refused, DeviceError.NO_PROGRAM, DeviceError.NONE),
+                    Mux(Mux(asked, ~runnable, refused), DeviceError.NO_PROGRAM, DeviceError.NONE),
                 )
             ),
             self.busy.eq(
-                ~idle | self.flush | self.run | self.abort | to_run | to_receive | ~self.input_idle
+                ~idle | self.flush | accepted | self.abort | to_run | to_receive | ~self.input_idle
             ),
         ]
         with m.If(self.abort):
@@ -134,7 +138,7 @@ class Control(wiring.Component):
             m.d.sync += [left.eq(left - 1), self.flush.eq(left != 1)]
 
         # A run is queued; the formatter and the rows each take it when they are free.
-        with m.If(self.run & ~self.flush & ~to_run & ~to_receive):
+        with m.If(asked):
             m.d.sync += refused.eq(~runnable)
             with m.If(runnable):
                 m.d.sync += [

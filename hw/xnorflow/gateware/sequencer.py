@@ -163,7 +163,7 @@ class Sequencer(wiring.Component):
             now.column.eq(walk.column),
             now.word_column.eq(walk.word_column),
         ]
-        self._memories(m, now, started[1], step, wrap, valid[0])
+        self._memories(m, now, stages[0], started[1], step, wrap, valid[0])
 
         # Later stages: what needs more cycles joins.
         unpaced = Signal()
@@ -192,9 +192,16 @@ class Sequencer(wiring.Component):
         return m
 
     def _memories(
-        self, m: Module, now: data.View, start: Value, step: Signal, wrap: data.View, valid: Value
+        self,
+        m: Module,
+        now: data.View,
+        kind: data.View,
+        start: Value,
+        step: Signal,
+        wrap: data.View,
+        valid: Value,
     ) -> None:
-        """Places in the scale, weight and accumulator memories."""
+        """Places in the scale, weight and accumulator memories; ``kind`` says what ``now`` is."""
         geometry, row = self.geometry, self.row
 
         # Lane scales: weight plane by weight plane, lane by lane.
@@ -214,7 +221,7 @@ class Sequencer(wiring.Component):
         # Weights: pass by pass, tile by tile. Thresholds: tile by tile.
         weights = Signal(ceil_log2(geometry.weight_depth))
         record = Signal(ceil_log2(geometry.weight_depth))
-        with m.If(valid & now.load):
+        with m.If(valid & kind.load):
             m.d.sync += weights.eq(weights + geometry.weight_load_cycles)
         with m.If(wrap.plane):
             m.d.sync += record.eq(record + geometry.record_words)
@@ -238,5 +245,5 @@ class Sequencer(wiring.Component):
         with m.If(wrap.unit):
             m.d.sync += count.eq(following - 1)
         m.d.comb += now.count.eq(
-            Mux(row.flat, units_last, Mux(now.read, count, row.map_width_last))
+            Mux(row.flat, units_last, Mux(kind.read, count, row.map_width_last))
         )

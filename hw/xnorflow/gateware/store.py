@@ -68,7 +68,7 @@ class ProgramStore(wiring.Component):
             return bus.valid & (bus.target == target)
 
         # A row moves into a register word by word, from the top, while another one runs.
-        m.submodules.memory = memory = BlockMemory(
+        m.submodules.program = memory = BlockMemory(
             width=ROW_WORD_BITS, depth=geometry.layer_depth * words
         )
         address = Signal(len(memory.read_address))
