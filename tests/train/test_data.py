@@ -90,6 +90,12 @@ def test_damaged_files_are_one_clear_error(tmp_path, name: str, change) -> None:
         load("mnist", tmp_path)
 
 
+def test_a_file_of_the_right_size_must_have_the_right_sum(tmp_path) -> None:
+    write(tmp_path, {**fake_mnist(), "t10k-labels-idx1-ubyte": idx(np.zeros(10_000, np.uint8))})
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte: wrong MD5.* than mnist; fetch"):
+        load("mnist", tmp_path)
+
+
 def test_a_cut_gz_file_is_one_clear_error(tmp_path) -> None:
     write(tmp_path, fake_mnist(), packed=True)
     path = tmp_path / "train-images-idx3-ubyte.gz"
@@ -102,7 +108,7 @@ def test_a_missing_file_names_the_folder(tmp_path) -> None:
     files = fake_mnist()
     files.pop("t10k-labels-idx1-ubyte")
     write(tmp_path, files)
-    with pytest.raises(DataError, match="no mnist files in"):
+    with pytest.raises(DataError, match=r"no mnist files in .* from https://ossci"):
         load("mnist", tmp_path)
 
 
@@ -145,10 +151,10 @@ def network(monkeypatch: pytest.MonkeyPatch, tmp_path) -> dict[str, bytes]:
 
 def serve_mnist(monkeypatch: pytest.MonkeyPatch, pages: dict[str, bytes], mirror: int) -> None:
     """Put made-up files on a mirror, and their MD5 where the true ones are."""
-    mirrors, _ = module._DOWNLOADS["mnist"]
+    mirrors, _ = module.DOWNLOADS["mnist"]
     files = {f"{name}.gz": gzip.compress(data) for name, data in fake_mnist().items()}
     sums = {name: hashlib.md5(data).hexdigest() for name, data in files.items()}
-    monkeypatch.setitem(module._DOWNLOADS, "mnist", (mirrors, sums))
+    monkeypatch.setitem(module.DOWNLOADS, "mnist", (mirrors, sums))
     pages.update({mirrors[mirror] + name: data for name, data in files.items()})
 
 
@@ -163,7 +169,7 @@ def test_a_download_lands_in_the_cache(monkeypatch, network, tmp_path, mirror: i
 
 def test_a_wrong_file_is_passed_over_for_the_next_mirror(monkeypatch, network) -> None:
     serve_mnist(monkeypatch, network, 1)
-    mirrors, files = module._DOWNLOADS["mnist"]
+    mirrors, files = module.DOWNLOADS["mnist"]
     network.update({mirrors[0] + name: b"please log in" for name in files})
     assert load("mnist").train_images.shape == (7, 28, 28, 1)
     network.update({mirrors[1] + name: b"please log in" for name in files})
@@ -178,7 +184,7 @@ def test_no_network_names_the_ways_out(network, name: str) -> None:
 
 
 def test_cifar_is_unpacked(monkeypatch, network) -> None:
-    mirrors, files = module._DOWNLOADS["cifar10"]
+    mirrors, files = module.DOWNLOADS["cifar10"]
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for name in module._CIFAR_FILES:
@@ -188,7 +194,7 @@ def test_cifar_is_unpacked(monkeypatch, network) -> None:
     content = buffer.getvalue()
     (name,) = files
     sums = {name: hashlib.md5(content).hexdigest()}
-    monkeypatch.setitem(module._DOWNLOADS, "cifar10", (mirrors, sums))
+    monkeypatch.setitem(module.DOWNLOADS, "cifar10", (mirrors, sums))
     network[mirrors[0] + name] = content
     assert load("cifar10").test_images.shape == (2, 32, 32, 3)
 

@@ -195,7 +195,7 @@ NETWORKS = {
     ),
     "stride-and-convolution-last": (
         8,
-        (Layer(9, kernel=5, stride=2, padding=2, lanes=1), Layer(4, kernel=5)),
+        (Layer(9, kernel=5, stride=2, padding=2, lanes=1), Layer(4, kernel=5, head="raw")),
     ),
     "pools-that-overlap-and-a-mean-of-scaled-sums": (
         8,

@@ -162,6 +162,12 @@ def test_training_in_bfloat16_learns_and_exports_in_float32(tmp_path) -> None:
     assert all(p.dtype == torch.float32 for p in run.model.parameters())
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_named(tmp_path) -> None:
+    with pytest.raises(ValueError, match="device cuda: PyTorch finds no GPU here"):
+        train(SMALL, None, tmp_path, show=False, device="cuda")
+
+
 # -- longer runs ----------------------------------------------------------------------------------
 
 HOLD = replace(SMALL, schedule="hold", epochs=3, decay_epochs=1)

@@ -19,67 +19,13 @@ import numpy as np
 import numpy.typing as npt
 from platformdirs import user_cache_dir
 
+from xnorflow.train.datafiles import CIFAR_FILES, CLASSES, DOWNLOADS, FOLDERS, IDX_FILES, KNOWN
+
 __all__ = ["DATASETS", "DataError", "Dataset", "download", "load", "save_sample"]
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10")
 
 Images = npt.NDArray[np.uint8]
-
-_DIGITS = tuple("0123456789")
-_CLASSES = {
-    "digits": _DIGITS,
-    "mnist": _DIGITS,
-    "fashion_mnist": (
-        "T-shirt", "trouser", "pullover", "dress", "coat",
-        "sandal", "shirt", "sneaker", "bag", "ankle boot",
-    ),
-    "cifar10": (
-        "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-    ),
-}  # fmt: skip
-
-_IDX_FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
-_CIFAR_FILES = (*(f"data_batch_{index}.bin" for index in range(1, 6)), "test_batch.bin")
-
-_FOLDERS = {
-    "mnist": ("", "mnist", "MNIST/raw"),
-    "fashion_mnist": ("", "fashion_mnist", "FashionMNIST/raw"),
-    "cifar10": ("", "cifar-10-batches-bin", "cifar10", "cifar10/cifar-10-batches-bin"),
-}
-"""Where a set's files may lie below the folder that the user names."""
-
-_DOWNLOADS = {
-    "mnist": (
-        ("https://ossci-datasets.s3.amazonaws.com/mnist/",
-         "https://storage.googleapis.com/cvdf-datasets/mnist/"),
-        {
-            "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-            "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
-            "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
-            "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
-        },
-    ),
-    "fashion_mnist": (
-        ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"),
-        {
-            "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-            "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
-            "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
-            "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
-        },
-    ),
-    "cifar10": (
-        ("https://www.cs.toronto.edu/~kriz/",),
-        {"cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"},
-    ),
-}  # fmt: skip
-"""Mirrors, tried in order, and the MD5 of each file."""
 
 
 class DataError(RuntimeError):
@@ -121,7 +67,7 @@ def load(name: str, folder: str | Path | None = None) -> Dataset:
         raise ValueError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
     if name == "digits":
         return _load_digits()
-    files = _CIFAR_FILES if name == "cifar10" else _IDX_FILES
+    files = CIFAR_FILES if name == "cifar10" else IDX_FILES
     if folder is None:
         root = _cache() / name
         if _find(name, root, files) is None:
@@ -131,7 +77,8 @@ def load(name: str, folder: str | Path | None = None) -> Dataset:
     found = _find(name, root, files)
     if found is None:
         raise DataError(
-            f"no {name} files in {root}; it must hold {files[0]} (or .gz) and its siblings"
+            f"no {name} files in {root}; it must hold {files[0]} (or .gz) and its siblings, from "
+            f"{DOWNLOADS[name][0][0]}; without --data they are fetched"
         )
     return _load_cifar(found) if name == "cifar10" else _load_idx(name, found)
 
@@ -144,7 +91,7 @@ def download(name: str, folder: str | Path) -> None:
     DataError
         If no mirror gives the right file.
     """
-    mirrors, files = _DOWNLOADS[name]
+    mirrors, files = DOWNLOADS[name]
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for file, md5 in files.items():
@@ -189,26 +136,37 @@ def _cache() -> Path:
 
 def _find(name: str, root: Path, files: tuple[str, ...]) -> Path | None:
     """The folder at or below ``root`` that holds all files, plain or with ``.gz``."""
-    for below in _FOLDERS[name]:
+    for below in FOLDERS[name]:
         folder = root / below
         if all((folder / f).is_file() or (folder / f"{f}.gz").is_file() for f in files):
             return folder
     return None
 
 
-def _read(path: Path) -> bytes:
-    """The file's bytes, or those of the file with ``.gz`` behind its name, unpacked."""
+def _read(name: str, path: Path) -> bytes:
+    """The file's bytes, or those of the file with ``.gz`` behind its name, unpacked.
+
+    A file of the set's own size must have its MD5; of another size it may be anyone's selection.
+    """
     if path.is_file():
-        return path.read_bytes()
-    try:
-        return gzip.decompress(path.with_name(path.name + ".gz").read_bytes())
-    except (OSError, EOFError) as error:
-        raise DataError(f"{path}.gz: cannot be unpacked ({error}); fetch it again") from error
+        data = path.read_bytes()
+    else:
+        try:
+            data = gzip.decompress(path.with_name(path.name + ".gz").read_bytes())
+        except (OSError, EOFError) as error:
+            raise DataError(f"{path}.gz: cannot be unpacked ({error}); fetch it again") from error
+    size, md5 = KNOWN[name][path.name]
+    if len(data) == size and hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
+        raise DataError(
+            f"{path}: wrong MD5, so it is damaged or of another data set than {name}; fetch it "
+            f"again from {DOWNLOADS[name][0][0]}"
+        )
+    return data
 
 
-def _read_idx(path: Path) -> Images:
+def _read_idx(name: str, path: Path) -> Images:
     """An idx file of unsigned bytes: 0, 0, type 8, number of axes; sizes; data, all big-endian."""
-    data = _read(path)
+    data = _read(name, path)
     axes = data[3] if data[:3] == b"\0\0\x08" and len(data) > 3 else 0
     shape = tuple(np.frombuffer(data[4 : 4 + 4 * axes], ">u4").tolist())
     if axes == 0 or len(data) != 4 + 4 * axes + int(np.prod(shape)):
@@ -217,14 +175,14 @@ def _read_idx(path: Path) -> Images:
 
 
 def _load_idx(name: str, folder: Path) -> Dataset:
-    arrays = [_read_idx(folder / file) for file in _IDX_FILES]
+    arrays = [_read_idx(name, folder / file) for file in IDX_FILES]
     for images, labels in (arrays[:2], arrays[2:]):
         if images.ndim != 3 or labels.shape != (len(images),) or labels.max(initial=0) > 9:
             raise DataError(f"{folder}: images {images.shape} and labels {labels.shape} disagree")
     train_images, train_labels, test_images, test_labels = arrays
     return Dataset(
         name,
-        _CLASSES[name],
+        CLASSES[name],
         train_images[..., None],
         train_labels.astype(np.int64),
         test_images[..., None],
@@ -235,15 +193,15 @@ def _load_idx(name: str, folder: Path) -> Dataset:
 def _load_cifar(folder: Path) -> Dataset:
     """Records of a label byte and three planes of 32 x 32."""
     parts = []
-    for file in _CIFAR_FILES:
-        data = np.frombuffer(_read(folder / file), np.uint8)
+    for file in CIFAR_FILES:
+        data = np.frombuffer(_read("cifar10", folder / file), np.uint8)
         if data.size == 0 or data.size % 3073:
             raise DataError(f"{folder / file}: not a whole CIFAR-10 batch; fetch it again")
         parts.append(data.reshape(-1, 3073))
     sets = [np.concatenate(parts[:5]), parts[5]]
     images = [s[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1).copy() for s in sets]
     labels = [s[:, 0].astype(np.int64) for s in sets]
-    return Dataset("cifar10", _CLASSES["cifar10"], images[0], labels[0], images[1], labels[1])
+    return Dataset("cifar10", CLASSES["cifar10"], images[0], labels[0], images[1], labels[1])
 
 
 def _load_digits() -> Dataset:
@@ -259,5 +217,5 @@ def _load_digits() -> Dataset:
         members = np.flatnonzero(labels == digit)
         test[members[-(len(members) // 5) :]] = True
     return Dataset(
-        "digits", _CLASSES["digits"], images[~test], labels[~test], images[test], labels[test]
+        "digits", CLASSES["digits"], images[~test], labels[~test], images[test], labels[test]
     )

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from xnorflow.train import distributed
 from xnorflow.train.blocks import BinaryNetwork
+from xnorflow.train.board import board
 from xnorflow.train.data import Dataset, load
 from xnorflow.train.flips import SignChanges
 from xnorflow.train.layers import project
@@ -75,12 +76,14 @@ def train(
     Raises
     ------
     ValueError
-        If the directory holds a run of another recipe or a damaged one, or the images have
-        another shape.
+        If the directory holds a run of another recipe or a damaged one, the images have another
+        shape, processes cannot share batches, or the device is not there.
     TrainingError
         If a loss is not finite; the checkpoint of the epoch before stays.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device {device}: PyTorch finds no GPU here; take cpu")
     with distributed.processes(device):
         return _train(recipe, data_dir, Path(run_dir), show, stop_after, minutes, device)
 
@@ -115,7 +118,8 @@ def _train(
     log = open_run(run_dir, recipe, model, optimizer, write=first)
     through = distributed.wrapped(model)
     epochs = recipe.epochs if stop_after is None else min(stop_after, recipe.epochs)
-    with _progress(show and first) as progress:
+    writing = board(run_dir) if first else contextlib.nullcontext(lambda entry: None)
+    with _progress(show and first) as progress, writing as write:
         task = progress.add_task(recipe.name, total=epochs * _steps(recipe, data), note="")
         progress.advance(task, len(log) * _steps(recipe, data))
         pace = 0.0
@@ -131,6 +135,7 @@ def _train(
             log.append(_epoch(recipe, data, model, step, log, lambda: progress.advance(task)))
             if first:
                 save_epoch(run_dir, recipe, model, optimizer, log)
+                write(log[-1])
             pace = log[-1]["seconds"]
     model.eval()
     return Run(recipe, model, tuple(log))
