@@ -187,7 +187,7 @@ def test_cifar_is_unpacked(monkeypatch, network) -> None:
     mirrors, files = module.DOWNLOADS["cifar10"]
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name in module._CIFAR_FILES:
+        for name in module.CIFAR_FILES:
             entry = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
             entry.size = 2 * 3073
             archive.addfile(entry, io.BytesIO(bytes(entry.size)))

@@ -8,7 +8,7 @@ import pytest
 
 from xnorflow.core.epilogue import Affine, AveragePool
 from xnorflow.core.network import LayerSpec, NetworkSpec
-from xnorflow.train import data
+from xnorflow.train import datafiles
 from xnorflow.zoo.catalog import names as shipped
 from xnorflow.zoo.networks import CLASSES, LANE_SCALES, named, names, normal_name
 
@@ -138,4 +138,4 @@ def test_shrinking_needs_a_positive_integer(shrink: int) -> None:
 
 
 def test_classes_are_the_data_set_s() -> None:
-    assert data._CLASSES["cifar10"] == CLASSES
+    assert datafiles.CLASSES["cifar10"] == CLASSES

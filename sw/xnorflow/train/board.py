@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,19 @@ BOARD = "board"
 def board(run_dir: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """A function that takes an epoch's log entry; it does nothing without TensorBoard."""
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        writer: Any = import_module("torch.utils.tensorboard").SummaryWriter(str(run_dir / BOARD))
     except ImportError:
         yield lambda entry: None
         return
-    writer = SummaryWriter(str(run_dir / BOARD))  # type: ignore[no-untyped-call]
 
     def write(entry: Mapping[str, Any]) -> None:
         for key, value in entry.items():
             if key != "epoch":
                 tag = key.replace("sign_changes ", "sign_changes/")
-                writer.add_scalar(tag, value, entry["epoch"])  # type: ignore[no-untyped-call]
-        writer.flush()  # type: ignore[no-untyped-call]
+                writer.add_scalar(tag, value, entry["epoch"])
+        writer.flush()
 
     try:
         yield write
     finally:
-        writer.close()  # type: ignore[no-untyped-call]
+        writer.close()
