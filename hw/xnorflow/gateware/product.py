@@ -23,8 +23,8 @@ class Product(wiring.Component):
     Members
     -------
     a, b : In
-    product : Out(signed)
-        ``latency_cycles`` later.
+    product : Out
+        Wide enough for every product, signed if an operand is; ``latency_cycles`` later.
 
     Timing
     ------
@@ -36,7 +36,8 @@ class Product(wiring.Component):
 
     def __init__(self, a: Shape, b: Shape) -> None:
         self.shapes = a, b
-        super().__init__({"a": In(a), "b": In(b), "product": Out(Shape(a.width + b.width, True))})
+        product = Shape(a.width + b.width, a.signed or b.signed)
+        super().__init__({"a": In(a), "b": In(b), "product": Out(product)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
