@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,6 @@ def test_items_come_in_order(depth: int, gap: float, stall: float) -> None:
     assert min(latencies) >= Queue.latency_cycles
     if not stall:
         assert set(latencies) == {Queue.latency_cycles}
-    for before, now in zip(states, states[1:], strict=False):
+    for before, now in pairwise(states):
         if before["items.valid"] and not before["ready"]:
             assert (now["items.valid"], now["items.payload"]) == (1, before["items.payload"])

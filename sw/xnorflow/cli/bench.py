@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xnorflow.cli.console import output, print_error, print_json, progress
+from xnorflow.cli.options import ThreadsOption, use_threads
 
 if TYPE_CHECKING:
     from xnorflow.synthesis.bench import Measurement, PeerMeasurement
@@ -149,9 +150,7 @@ def train(
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps, of which the best counts.")] = 20,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; all cores by default.")
-    ] = None,
+    threads: ThreadsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Time training steps.
@@ -160,15 +159,12 @@ def train(
     """
     from dataclasses import asdict
 
-    import torch
-
     from xnorflow.cli.tables import percent
     from xnorflow.train.overrides import override
     from xnorflow.train.recipes import recipe as find
     from xnorflow.train.throughput import measure as measure_training
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     found = measure_training(override(find(recipe), settings or []), steps=steps, device=device)
     if as_json:
         print_json({"recipe": recipe, **asdict(found), "share": found.share})

@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 
 from xnorflow.cli.console import output, print_json, progress
-from xnorflow.cli.options import ArtifactArgument, DataOption, JsonOption, LanesOption
+from xnorflow.cli.options import (
+    ArtifactArgument,
+    DataOption,
+    JsonOption,
+    LanesOption,
+    ThreadsOption,
+    use_threads,
+)
 
 __all__ = ["evaluate"]
 
@@ -24,9 +31,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="Only the first so many; all of them by default.")
     ] = None,
     lanes: LanesOption = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; all cores by default.")
-    ] = None,
+    threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure accuracy.
@@ -34,15 +39,13 @@ def evaluate(
     The golden model classifies the whole test set; the array gives the same classes, bit for bit.
     """
     import numpy as np
-    import torch
 
     from xnorflow.cli.images import open_artifact
     from xnorflow.cli.tables import percent
     from xnorflow.golden.model import GoldenNetwork
     from xnorflow.train.data import load
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     loaded = open_artifact(artifact, lanes)
     name = loaded.provenance.get("data")
     if not isinstance(name, str):

@@ -17,6 +17,10 @@ __all__ = [
     "JobsOption",
     "JsonOption",
     "LanesOption",
+    "MinutesOption",
+    "ThreadsOption",
+    "TrainDeviceOption",
+    "use_threads",
 ]
 
 ArtifactArgument = Annotated[
@@ -63,3 +67,19 @@ LanesOption = Annotated[
         show_default=False,
     ),
 ]
+MinutesOption = Annotated[
+    float | None, typer.Option(min=0, help="Stop after the last epoch that fits.")
+]
+TrainDeviceOption = Annotated[
+    str | None,
+    typer.Option("--device", help="cpu or cuda; cuda where there is some by default."),
+]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads; all cores by default.")]
+
+
+def use_threads(threads: int | None) -> None:
+    """Let PyTorch use that many threads; None: as many as it likes."""
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)

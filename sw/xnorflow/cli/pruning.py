@@ -10,7 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from xnorflow.cli.console import output, print_json
-from xnorflow.cli.options import DataOption, JsonOption
+from xnorflow.cli.options import (
+    DataOption,
+    JsonOption,
+    ThreadsOption,
+    TrainDeviceOption,
+    use_threads,
+)
 
 __all__ = ["prune"]
 
@@ -36,25 +42,18 @@ def prune(
     retrain_rate: Annotated[float, typer.Option(help="Learning rate of retraining.")] = 1e-3,
     seed: Annotated[int, typer.Option(help="Of masks and of the order of images.")] = 1,
     data: DataOption = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; cuda where there is some by default.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; all cores by default.")
-    ] = None,
+    device: TrainDeviceOption = None,
+    threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Remove filters between the first and the last layer, and retrain.
 
     A pruning that was cut off goes on behind its last layer. docs/pruning.md.
     """
-    import torch
-
     from xnorflow.train import pruned_runs
     from xnorflow.train.pruning_steps import METHODS, Pruning
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     if method != "subsidiary" and method in (*METHODS, "smaller") and like is None:
         raise ValueError(
             f"{method} needs to be told how many filters each layer keeps: name a pruned run with "

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xnorflow.cli.console import output
-from xnorflow.cli.options import DataOption
+from xnorflow.cli.options import (
+    DataOption,
+    MinutesOption,
+    ThreadsOption,
+    TrainDeviceOption,
+    use_threads,
+)
 
 if TYPE_CHECKING:
     from xnorflow.train.runs import Run
@@ -29,15 +35,9 @@ def study(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="As for train: the budget, as epochs=20."),
     ] = None,
-    minutes: Annotated[
-        float | None, typer.Option(min=0, help="Stop after the last epoch that fits.")
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; cuda where there is some by default.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; all cores by default.")
-    ] = None,
+    minutes: MinutesOption = None,
+    device: TrainDeviceOption = None,
+    threads: ThreadsOption = None,
 ) -> None:
     """Run an ablation.
 
@@ -48,10 +48,7 @@ def study(
     if name is None:
         _list(studies.STUDIES)
         return
-    import torch
-
-    if threads is not None:
-        torch.set_num_threads(threads)
+    use_threads(threads)
 
     def report(name: str, run: Run) -> None:
         if run.log:

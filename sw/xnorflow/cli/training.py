@@ -11,7 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from xnorflow.cli.console import output
-from xnorflow.cli.options import DataOption
+from xnorflow.cli.options import (
+    DataOption,
+    MinutesOption,
+    ThreadsOption,
+    TrainDeviceOption,
+    use_threads,
+)
 
 __all__ = ["export", "plot", "train"]
 
@@ -37,15 +43,9 @@ def train(
             "layers.8.head=scale, layers.*.lanes=2; may be repeated.",
         ),
     ] = None,
-    minutes: Annotated[
-        float | None, typer.Option(min=0, help="Stop after the last epoch that fits.")
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; cuda where there is some by default.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; all cores by default.")
-    ] = None,
+    minutes: MinutesOption = None,
+    device: TrainDeviceOption = None,
+    threads: ThreadsOption = None,
 ) -> None:
     """Train a network, or go on training.
 
@@ -56,13 +56,10 @@ def train(
     if recipe is None:
         _list_recipes(recipes.RECIPES)
         return
-    import torch
-
     from xnorflow.train import trainer
     from xnorflow.train.overrides import override
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     chosen = recipes.recipe(recipe)
     chosen = override(chosen, settings or [])
     chosen = chosen if epochs is None else replace(chosen, epochs=epochs)

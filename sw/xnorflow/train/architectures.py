@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xnorflow.train.binarize import ResidualBinarizer, Sign
-from xnorflow.train.layers import PReLU, Scale
+from xnorflow.train.layers import PReLU, Scale, box_filtered
 from xnorflow.train.weights import filter_scale, quantized
 from xnorflow.zoo.architecture import (
     Architecture,
@@ -63,11 +63,9 @@ class ScaledBinaryConv2d(nn.Conv2d):
         return sums if self.bias is None else sums + self.bias[:, None, None]
 
     def input_scale(self, input: Tensor) -> Tensor:
-        """K, (N, 1, H', W'): the box filter over A = mean |I| across the channels."""
-        mean = input.abs().mean(1, keepdim=True)
-        side = self.kernel_size[0]
-        box = mean.new_full((1, 1, side, side), 1 / side**2)
-        return F.conv2d(mean, box, None, self.stride, self.padding)
+        """K, (N, 1, H', W')."""
+        magnitude = input.abs().mean(1, keepdim=True)
+        return box_filtered(magnitude, self)
 
 
 class _ResidualSum(nn.Module):

@@ -26,6 +26,7 @@ __all__ = [
     "PixelInput",
     "Scale",
     "binarize_gradient",
+    "box_filtered",
     "project",
 ]
 
@@ -101,12 +102,18 @@ class BinaryConv2d(nn.Conv2d):
         return F.conv2d(input, weight, None, self.stride, padding)
 
     def input_factor(self, magnitude: Tensor) -> Tensor:
-        """K, (N, 1, H', W'), of A = mean |I| over channels, (N, 1, H, W): K = A * k.
+        """K of A, (N, 1, H, W): see :func:`box_filtered`."""
+        return box_filtered(magnitude, self)
 
-        k is the box filter of the kernel's size, each tap 1 / (w h). Source: XNOR-Net, section
-        3.2, before equation 11.
-        """
-        return F.avg_pool2d(magnitude, self.kernel_size, self.stride, self.padding)  # type: ignore[arg-type]
+
+def box_filtered(magnitude: Tensor, layer: nn.Conv2d) -> Tensor:
+    """K = A * k, (N, 1, H', W'), of A = mean |I| over channels, (N, 1, H, W), for a convolution.
+
+    k is the box filter of the kernel's size, each tap 1 / (w h). Source: XNOR-Net, section 3.2,
+    before equation 11.
+    """
+    size, stride, padding = layer.kernel_size, layer.stride, layer.padding
+    return F.avg_pool2d(magnitude, size, stride, padding)  # type: ignore[arg-type]
 
 
 class BinaryLinear(nn.Linear):
