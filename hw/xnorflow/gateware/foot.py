@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.addition import ChosenSum, add_chosen
 from xnorflow.gateware.array import WeightBank, record_layout
+from xnorflow.gateware.delay import delayed
 from xnorflow.gateware.layouts import code_layout, token_layout
 from xnorflow.gateware.memory import BlockMemory
 from xnorflow.gateware.product import Product
@@ -140,18 +141,13 @@ class Feet(wiring.Component):
         ]
 
         # The next tile's thresholds come when the last values of this one are through.
-        record, record_address = self.token.record, self.token.record_address
-        for wait in range(geometry.max_lanes - 1):
-            later = Signal(name=f"record_{wait}")
-            later_address = Signal(len(record_address), name=f"record_address_{wait}")
-            m.d.sync += [later.eq(record), later_address.eq(record_address)]
-            record, record_address = later, later_address
-        m.d.comb += [self.record.valid.eq(record), self.record.address.eq(record_address)]
-        arrives = record
-        for wait in range(WeightBank.latency_cycles):
-            later = Signal(name=f"arrives_{wait}")
-            m.d.sync += later.eq(arrives)
-            arrives = later
+        wait = geometry.max_lanes - 1
+        record = delayed(m, self.token.record, wait, "record")
+        m.d.comb += [
+            self.record.valid.eq(record),
+            self.record.address.eq(delayed(m, self.token.record_address, wait, "record_address")),
+        ]
+        arrives = delayed(m, record, WeightBank.latency_cycles, "arrives")
         for column in range(geometry.columns_per_hop):
             m.submodules[f"threshold_{column}"] = unit = ThresholdUnit(geometry)
             m.d.comb += [unit.record.eq(self.records[column]), unit.record_valid.eq(arrives)]
@@ -161,10 +157,9 @@ class Feet(wiring.Component):
                     unit.values[pixel].eq(totals[index]),
                     self.codes[index].eq(unit.codes[pixel]),
                 ]
-        valid = done.valid & done.last
-        for level in range(geometry.max_lanes):
-            later = Signal(name=f"valid_{level}")
-            m.d.sync += later.eq(valid)
-            valid = later
-        m.d.comb += self.codes_valid.eq(valid)
+        finished = Signal()
+        m.d.comb += [
+            finished.eq(done.valid & done.last),
+            self.codes_valid.eq(delayed(m, finished, geometry.max_lanes, "finished")),
+        ]
         return m

@@ -73,8 +73,9 @@ class RealCount(wiring.Component):
             ),
         ]
         whole, short, made_up = counts
-        tail, missing = delayed(m, window.tail, 2, "tail"), Signal(7)
-        m.d.sync += missing.eq(width - delayed(m, window.tail, 1, "early_tail"))
+        tail, missing = Signal(7), Signal(7)
+        early = delayed(m, window.tail, 1, "early_tail")
+        m.d.sync += [tail.eq(early), missing.eq(width - early)]
 
         # Cycles 3 and 4: channels of last words, and those that were made up.
         channels = []
