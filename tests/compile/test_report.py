@@ -24,7 +24,7 @@ def adds_up(layer: Layer) -> None:
     assert 0 < layer.utilisation <= 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_random_networks_on_random_geometries(data: st.DataObject) -> None:
     artifact, _ = data.draw(random_networks())

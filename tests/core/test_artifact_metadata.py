@@ -117,9 +117,7 @@ json_values = st.recursive(
 )
 
 
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_json_anywhere_is_an_artifact_error_or_fits(
     artifact: Artifact, tmp_path: Path, data: st.DataObject

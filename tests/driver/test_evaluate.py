@@ -222,7 +222,13 @@ def test_a_script_runs_under_a_guard_and_is_told_so_without(tmp_path: Path) -> N
 
 def test_ctrl_c_ends_all_processes_with_one_trace(tmp_path: Path) -> None:
     """Ctrl-C reaches every process of a terminal; only the caller may speak."""
-    arguments = script(tmp_path / "a.py", "if __name__ == '__main__': main('fakes:hangs')")
+    text = """
+if __name__ == '__main__':
+    import signal
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell says "&"
+    main('fakes:hangs')
+"""
+    arguments = script(tmp_path / "a.py", text)
     started = subprocess.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
         start_new_session=True,

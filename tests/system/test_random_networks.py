@@ -80,7 +80,6 @@ def check(device: Accelerator, artifact: Artifact, images: np.ndarray) -> None:
 def run_examples(device: Accelerator, count: int) -> None:
     @settings(
         max_examples=count,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         derandomize=True,
     )
