@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sequencer: walks a program row's loops and describes each line of beats as one segment."""
 
-from itertools import pairwise
-
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -76,7 +74,6 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        row = self.row
         m.submodules.loops = loops = LoopCounters(self.geometry)
         m.submodules.walk = walk = InputWalk(self.geometry)
         m.submodules.queue = queue = Queue(segment_layout(self.geometry), depth=QUEUE_DEPTH)
@@ -86,7 +83,49 @@ class Sequencer(wiring.Component):
         started = Signal(2)
         m.d.sync += started.eq(Cat(self.start, started))
 
-        # Begin a segment while there is room for it.
+        begin, chosen = self._choose(m, loops, queue, started)
+        m.d.comb += [
+            loops.start.eq(started[0]),
+            loops.row.eq(self.row),
+            loops.units.eq(self.units),
+            walk.row.eq(self.row),
+            walk.part.eq(self.part),
+        ]
+
+        # Stage 1: walk and memories follow the loops.
+        first = Signal(segment_layout(self.geometry))
+        now = Signal(segment_layout(self.geometry))
+        valid = Signal(self.STAGES)
+        m.d.sync += [
+            first.eq(chosen),
+            valid.eq(Cat(begin, valid)),
+            walk.step.eq(loops.step),
+            walk.wrap.eq(loops.wrap.as_value() | started[0].replicate(len(loops.wrap.as_value()))),
+        ]
+        m.d.comb += [
+            now.eq(first),
+            now.x.eq(walk.x),
+            now.slot.eq(walk.slot),
+            now.column.eq(walk.column),
+            now.word_column.eq(walk.word_column),
+        ]
+        self._memories(m, now, first, started[1], walk.step, walk.wrap, valid[0])
+        m.d.comb += [
+            queue.push.eq(valid[-1]),
+            queue.item.eq(self._completed(m, now, walk)),
+            queue.item.lines.eq(walk.lines),
+            queue.item.row.eq(walk.line_row),
+            queue.item.inside.eq(walk.inside),
+        ]
+        return m
+
+    def _choose(
+        self, m: Module, loops: LoopCounters, queue: Queue, started: Signal
+    ) -> tuple[Signal, data.View]:
+        """The segment that may begin in this cycle. Returns: it does; what the loops say of it."""
+        row = self.row
+
+        # Begin one while there is room for it.
         inside = Signal(range(QUEUE_DEPTH + 1))
         inside_next = Signal(range(QUEUE_DEPTH + 2))
         room = Signal(init=1)
@@ -124,72 +163,46 @@ class Sequencer(wiring.Component):
             ]
         with m.If(started[0]):
             m.d.sync += [running.eq(1), loading.eq(1)]
+        chosen = Signal(segment_layout(self.geometry))
         m.d.comb += [
-            loops.start.eq(started[0]),
-            loops.row.eq(row),
-            loops.units.eq(self.units),
             loops.step.eq(lines & room),
+            chosen.load.eq(loading),
+            chosen.read.eq(reading),
+            chosen.lane.eq(loops.lane),
+            chosen.first.eq(loops.first),
+            chosen.last.eq(loops.final),
+            chosen.records.eq(ends_tile & ~row.raw),
+            chosen.end.eq(ragged & self.final),
+            chosen.channels.eq(Mux(ragged, row.channels_tail, self.geometry.columns)),
         ]
+        return begin, chosen
 
-        # Stage 1: what the loops said; walk and memories follow them.
-        stages = [Signal(segment_layout(self.geometry), name=f"stage_{n}") for n in range(1, 6)]
-        valid = Signal(len(stages))
-        wrap = Signal.like(loops.wrap)
-        step, ends_pass, ends_row = (Signal(name=n) for n in ("step", "ends_pass", "ends_row"))
-        now = Signal(segment_layout(self.geometry))
-        m.d.sync += [
-            valid.eq(Cat(begin, valid)),
-            step.eq(loops.step),
-            wrap.eq(loops.wrap.as_value() | started[0].replicate(len(wrap.as_value()))),
-            ends_pass.eq(ends_tile & ~row.raw),
-            ends_row.eq(ragged),
-            stages[0].load.eq(loading),
-            stages[0].read.eq(reading),
-            stages[0].lane.eq(loops.lane),
-            stages[0].first.eq(loops.first),
-            stages[0].last.eq(loops.final),
-        ]
-        m.d.comb += [
-            walk.row.eq(row),
-            walk.part.eq(self.part),
-            walk.step.eq(step),
-            walk.wrap.eq(wrap),
-            now.eq(stages[0]),
-            now.records.eq(ends_pass),
-            now.end.eq(ends_row & self.final),
-            now.channels.eq(Mux(ends_row, row.channels_tail, self.geometry.columns)),
-            now.x.eq(walk.x),
-            now.slot.eq(walk.slot),
-            now.column.eq(walk.column),
-            now.word_column.eq(walk.word_column),
-        ]
-        self._memories(m, now, stages[0], started[1], step, wrap, valid[0])
+    def _completed(self, m: Module, now: data.View, walk: InputWalk) -> data.View:
+        """The segment after the last stage: what needs more cycles joins on the way."""
+        row, geometry = self.row, self.geometry
+        stages = [now]
+        for number in range(2, self.STAGES + 1):
+            stages.append(Signal(segment_layout(geometry), name=f"stage_{number}"))
+            m.d.sync += stages[-1].eq(stages[-2])
 
-        # Later stages: what needs more cycles joins.
+        # A load's cycles, then whether anything has one cycle only.
+        plain, records = (Pacer.load_cycles(geometry, records=n) - 1 for n in (False, True))
+        load_count = Signal(len(now.count))
         unpaced = Signal()
-        m.d.sync += unpaced.eq(row.pace == 0)
-        for number, (before, stage) in enumerate(pairwise([now, *stages[1:]]), start=1):
-            m.d.sync += stage.eq(before)
-            if number == 2:
-                brief = before.read | ((unpaced | ~before.last) & (row.shortest == 0))
-                m.d.sync += stage.single.eq(~before.load & (before.count == 0) & brief)
-            if number == 1:  # of a load: its cycles
-                cycles = (Pacer.load_cycles(self.geometry, records=n) - 1 for n in (False, True))
-                load_count = Signal(len(stage.count))
-                m.d.comb += load_count.eq(Mux(before.records, *reversed([*cycles])))
-                m.d.sync += stage.count.eq(Mux(before.load, load_count, before.count))
-            if number == 1 + InputWalk.WINDOW_CYCLES:
-                m.d.sync += stage["pass"].eq(walk.window)
-            if number == 1 + self.SCALE_CYCLES:
-                m.d.sync += stage.scale.eq(self.scale)
-        m.d.comb += [
-            queue.push.eq(valid[-1]),
-            queue.item.eq(stages[-1]),
-            queue.item.lines.eq(walk.lines),
-            queue.item.row.eq(walk.line_row),
-            queue.item.inside.eq(walk.inside),
+        counted = stages[1]
+        m.d.comb += load_count.eq(Mux(now.records, records, plain))
+        m.d.sync += [
+            counted.count.eq(Mux(now.load, load_count, now.count)),
+            unpaced.eq(row.pace == 0),
+            stages[2].single.eq(
+                ~counted.load
+                & (counted.count == 0)
+                & (counted.read | ((unpaced | ~counted.last) & (row.shortest == 0)))
+            ),
+            stages[1 + InputWalk.WINDOW_CYCLES]["pass"].eq(walk.window),
+            stages[1 + self.SCALE_CYCLES].scale.eq(self.scale),
         ]
-        return m
+        return stages[-1]
 
     def _memories(
         self,
