@@ -15,6 +15,7 @@ from tests.gateware.yosys import proof, prove
 
 from xnorflow.gateware import compressor
 from xnorflow.gateware.compressor import Bit, Compressor
+from xnorflow.gateware.popcount import PopcountTree
 
 
 def adders(m: Module, bits: object, family: str) -> Value:
@@ -84,7 +85,7 @@ class Count(wiring.Component):
 def test_counts_pairs_that_differ(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many levels as the tree of carry chains has."""
     monkeypatch.setattr(compressor, "two_outputs", add_two_outputs)
-    levels, rng = width.bit_length() - 2, random.Random(width)
+    levels, rng = PopcountTree(width).cycles, random.Random(width)
     ones = (1 << width) - 1
     inputs = [{"a": rng.getrandbits(width), "b": rng.getrandbits(width)} for _ in range(200)]
     inputs += [{"a": ones << at & ones, "b": 0} for at in range(width + 1)]

@@ -9,10 +9,10 @@ from tests.gateware.helpers import SHAPES, geometry_of
 from xnorflow.compile import cycles, plan
 from xnorflow.gateware.accelerator import Accelerator
 from xnorflow.gateware.array import SystolicArray, WeightBank
-from xnorflow.gateware.banks import Fetch
 from xnorflow.gateware.collector import Collector
 from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.fabric import Fabric
+from xnorflow.gateware.fetch import Fetch
 from xnorflow.gateware.foot import Feet
 from xnorflow.gateware.issuer import Issuer
 from xnorflow.gateware.outwalk import OutputWalk

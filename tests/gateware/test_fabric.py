@@ -14,8 +14,8 @@ from tests.gateware.records import Record, random_record
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.program import Target
 from xnorflow.gateware.array import SystolicArray
-from xnorflow.gateware.banks import Fetch
 from xnorflow.gateware.fabric import Fabric
+from xnorflow.gateware.fetch import Fetch
 from xnorflow.gateware.foot import Feet
 from xnorflow.gateware.memory import BlockMemory
 from xnorflow.gateware.pacer import Pacer

@@ -245,12 +245,12 @@ def test_banks_are_never_asked_for_two_words_at_once(shape: str, max_lanes: int)
     A record's word is asked for when its token is at the feet, hop by hop with the load.
     """
     from xnorflow.gateware.array import SystolicArray, WeightBank
-    from xnorflow.gateware.banks import Fetch
+    from xnorflow.gateware.fetch import Fetch
 
     geometry = geometry_of(shape, weight_depth=256, max_lanes=max_lanes)
     # Cycles from the issuer's output to the banks.
     load = Fetch.latency_cycles - WeightBank.latency_cycles
-    record = Fetch.latency_cycles + SystolicArray.cycles(geometry) + max_lanes - 1
+    record = Fetch.latency_cycles + SystolicArray.cycles(geometry) + Feet.record_wait(geometry)
     row = {"shortest": 0, "pace": 0}
     model = Model(geometry, row, [], now=0)
     window = {name: 0 for name in ("active", "tails", "tail", "planes", "border", "fill")}

@@ -18,8 +18,9 @@ def test_every_bit_enters_once(width: int) -> None:
     for level in range(2, tree.levels + 1):
         for node in range(tree.nodes(level)):
             bit = 2 * tree.slot(level, node) + 1
-            assert tree.delay(bit) == level - 1
+            assert tree.delay(bit) == sum(tree.registered(below) for below in range(1, level))
             bits.append(bit)
     assert tree.nodes(tree.levels) == 1
-    assert tree.delay(1) == tree.levels - 1
+    assert tree.delay(1) == tree.cycles - 1
+    assert tree.cycles == sum(map(tree.registered, range(1, tree.levels + 1)))
     assert sorted([*bits, 1]) == list(range(width))

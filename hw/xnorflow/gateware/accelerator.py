@@ -9,6 +9,7 @@ from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.banks import ActivationBanks
 from xnorflow.gateware.collector import Collector
 from xnorflow.gateware.control import Control
+from xnorflow.gateware.delay import OwnRegister
 from xnorflow.gateware.fabric import Fabric
 from xnorflow.gateware.formatter import Formatter
 from xnorflow.gateware.issuer import Issuer
@@ -82,16 +83,19 @@ class Accelerator(wiring.Component):
             fetch_cycles=ProgramStore.fetch_cycles(geometry),
         )
         m.submodules.registers = registers = RegisterBlock(geometry, build_hash=self.build_hash)
-        reset = ResetInserter(control.flush)
-        m.submodules.loader = loader = reset(Loader(geometry))
+
+        def reset(name: str) -> ResetInserter:
+            return ResetInserter(OwnRegister.of(m, control.flush, f"flush_{name}"))
+
+        m.submodules.loader = loader = reset("loader")(Loader(geometry))
         m.submodules.store = store = ProgramStore(geometry)
-        m.submodules.formatter = formatter = reset(Formatter(geometry))
-        m.submodules.sequencer = sequencer = reset(Sequencer(geometry))
-        m.submodules.issuer = issuer = reset(Issuer(geometry))
+        m.submodules.formatter = formatter = reset("formatter")(Formatter(geometry))
+        m.submodules.sequencer = sequencer = reset("sequencer")(Sequencer(geometry))
+        m.submodules.issuer = issuer = reset("issuer")(Issuer(geometry))
         m.submodules.banks = banks = ActivationBanks(geometry)
         m.submodules.fabric = fabric = Fabric(geometry)
-        m.submodules.collector = collector = reset(Collector(geometry))
-        m.submodules.shifter = shifter = reset(ResultShifter(geometry))
+        m.submodules.collector = collector = reset("collector")(Collector(geometry))
+        m.submodules.shifter = shifter = reset("shifter")(ResultShifter(geometry))
 
         # Host to registers and streams.
         m.d.comb += [

@@ -97,12 +97,15 @@ class WeightBank(wiring.Component):
         m.submodules.block = memory = BlockMemory(
             width=geometry.rows * geometry.weight_beat, depth=geometry.weight_depth
         )
-        address = Signal(len(self.address), reset_less=True)  # a column's blocks lie far apart
-        m.d.sync += address.eq(self.address)
+        # A column's blocks lie far apart.
+        address = Signal(len(self.address), reset_less=True)
+        write = Signal()
+        bus = Signal(self.bus.shape(), reset_less=True)
+        m.d.sync += [address.eq(self.address), write.eq(self.write), bus.eq(self.bus)]
         m.d.comb += [
-            memory.write_enable.eq(self.write),
-            memory.write_address.eq(self.bus.address),
-            memory.write_data.eq(self.bus.data),
+            memory.write_enable.eq(write),
+            memory.write_address.eq(bus.address),
+            memory.write_data.eq(bus.data),
             memory.read_enable.eq(1),
             memory.read_address.eq(address),
             self.weights.eq(memory.read_data),

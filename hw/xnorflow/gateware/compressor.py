@@ -16,7 +16,7 @@ from amaranth.hdl import Instance
 
 __all__ = ["Compressor"]
 
-LUT_LEVELS = 4
+LUT_LEVELS = 5
 """Most LUTs between two registers."""
 
 

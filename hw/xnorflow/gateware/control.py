@@ -150,9 +150,12 @@ class Control(wiring.Component):
         with m.If(self.input_start):
             m.d.sync += [to_receive.eq(0), self.input_images.eq(queued)]
 
-        waits = Signal()
+        waits = Signal()  # for input, or for room for results
+        ran = Signal()  # the row was done, the cycle before
+        with m.If(self.waiting & ~ran):
+            m.d.comb += waits.eq(1)
         self._count(m, idle, ended, waits)
-        self._rows(m, idle, ended, done, to_run, queued, waits)
+        self._rows(m, idle, ended, done, to_run, queued, waits, ran)
         with m.If(self.abort):  # also in the cycle in which the block ends
             m.d.sync += [
                 self.take.eq(0),
@@ -167,15 +170,17 @@ class Control(wiring.Component):
     def _count(self, m: Module, idle: Signal, ended: Signal, waits: Signal) -> None:
         """Cycles of all blocks; the registers show them as they were when the last one ended."""
         cycles, wait_cycles = Signal(32), Signal(32)
-        with m.If(~idle & (waits | self.waiting)):
+        with m.If(~idle & waits):
             m.d.sync += wait_cycles.eq(wait_cycles + 1)
         with m.Elif(~idle):
             m.d.sync += cycles.eq(cycles + 1)
+        counted = Signal()  # the block's last cycle is
+        m.d.sync += counted.eq(ended & ~self.abort)
         with m.If(self.abort):  # what was aborted counts nowhere
             m.d.sync += [cycles.eq(self.cycles), wait_cycles.eq(self.wait_cycles)]
-        with m.Elif(ended):
+        with m.Elif(counted):
             m.d.sync += [
-                self.cycles.eq(cycles + 1),
+                self.cycles.eq(cycles),
                 self.wait_cycles.eq(wait_cycles),
                 self.blocks.eq(self.blocks + 1),
             ]
@@ -189,6 +194,7 @@ class Control(wiring.Component):
         to_run: Signal,
         queued: Signal,
         waits: Signal,
+        ran: Signal,
     ) -> None:
         """The walk over the program's rows."""
         row = self.row
@@ -197,8 +203,8 @@ class Control(wiring.Component):
         count = Signal(17)  # units that the row is for
         skipped, fits = Signal(), Signal()
         last, last_row = Signal(16), Signal()  # the last row's index; it is this one
-        ran = Signal()  # the row was done, the cycle before
         wait = Signal(range(self.fetch_cycles + 1))  # until the row that is fetched is there
+        there = Signal(init=1)  # it is
         fresh = Signal()  # it is row 0
         full = Signal(2)  # parts of the input that lie in the banks, complete
         held = Signal()  # one of them is in use
@@ -212,7 +218,8 @@ class Control(wiring.Component):
             last_row.eq(self.row_index == last),
             ran.eq(0),
             self.take.eq(0),
-            wait.eq(Mux(self.fetch, self.fetch_cycles - 1, Mux(wait == 0, 0, wait - 1))),
+            wait.eq(Mux(self.fetch, self.fetch_cycles - 1, Mux(there, 0, wait - 1))),
+            there.eq(~self.fetch & (wait <= 1)),
         ]
         with m.If(freed):
             m.d.sync += [held.eq(0), self.part.eq(self.part ^ self.input_double)]
@@ -242,7 +249,7 @@ class Control(wiring.Component):
                 m.d.comb += idle.eq(1)
                 shift = ceil_log2(self.geometry.pixels)
                 m.d.sync += self.row_index.eq(0)
-                with m.If(wait == 0):
+                with m.If(there):
                     with m.If(fresh & self.input_ready), m.If(to_run):
                         m.d.sync += self.take.eq(1)
                         m.d.sync += [
@@ -282,7 +289,7 @@ class Control(wiring.Component):
                     m.next = "SKIP"
                 with m.Else():
                     m.next = "INPUT"
-            with state("SKIP"), m.If(wait == 0):
+            with state("SKIP"), m.If(there):
                 next_row()
             with state("INPUT"):
                 with m.If(row.from_input & (full == 0)):
@@ -292,6 +299,6 @@ class Control(wiring.Component):
                     m.d.comb += self.row_start.eq(1)
                     m.next = "RUN"
             with state("RUN"):
-                m.d.sync += ran.eq(self.row_done & (wait == 0))
+                m.d.sync += ran.eq(self.row_done & there)
                 with m.If(ran):
                     next_row()

@@ -10,15 +10,16 @@ from amaranth.lib.wiring import In, Out
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.chains import Adder, Cell, add_chains
 from xnorflow.gateware.compressor import Compressor
+from xnorflow.gateware.delay import delayed
 from xnorflow.gateware.popcount import PopcountTree
 from xnorflow.gateware.resting import Window, delayed_word, load_windows, resting_weights
 from xnorflow.gateware.target import PORTABLE, family_of
 
 __all__ = ["ElementRow"]
 
-CHAIN_POSITIONS = 52
+CHAIN_POSITIONS = 28
 """Most positions of a carry chain: longer ones waste fewer, shorter ones are quicker and easier to
-place. Two nanoseconds for 52 on an ECP5."""
+place. A path leads through two of them, by the timing analysis from end to end."""
 
 TWO_OUTPUTS = ("xc7",)
 """Families with a LUT that is a full adder."""
@@ -62,8 +63,8 @@ class ElementRow(wiring.Component):
 
     Timing
     ------
-    One word a cycle, ``latency_cycles`` = log2(word_width): every level of the popcount is
-    registered, then the sum. Nothing stalls, and nothing needs a reset: an idle word leaves zeros.
+    One word a cycle: registers are in the popcount (:class:`PopcountTree`) and behind the sum.
+    Nothing stalls, and nothing needs a reset: an idle word leaves zeros.
     """
 
     def __init__(self, geometry: Geometry, *, row: int) -> None:
@@ -89,7 +90,7 @@ class ElementRow(wiring.Component):
     @staticmethod
     def popcount_cycles(geometry: Geometry) -> int:
         """Cycles from a word to its count."""
-        return PopcountTree(geometry.word_width).levels
+        return PopcountTree(geometry.word_width).cycles
 
     @staticmethod
     def load_windows(geometry: Geometry) -> list[Window]:
@@ -116,12 +117,7 @@ class ElementRow(wiring.Component):
 
     def _delayed_idle(self, m: Module) -> Signal:
         """``idle`` in the cycle of the last level: its registers alone are cleared."""
-        idle = self.idle
-        for level in range(1, self.tree.levels):
-            later = Signal(self.geometry.pixels, name=f"idle_{level}", reset_less=True)
-            m.d.sync += later.eq(idle)
-            idle = later
-        return idle
+        return delayed(m, self.idle, self.tree.cycles - 1, "idle")
 
     # -- portable: one wide addition a level -------------------------------------------------
 
@@ -144,7 +140,8 @@ class ElementRow(wiring.Component):
                     name = f"{column}_{pixel}_{level}"
                     fields = Signal(half, name=f"fields_{name}", reset_less=True)
                     slots = Signal(half, name=f"slots_{name}", reset_less=True)
-                    m.d.sync += [fields.eq(total), slots.eq(later & tree.mask(1 << level, 1))]
+                    domain = m.d.sync if tree.registered(level) else m.d.comb
+                    domain += [fields.eq(total), slots.eq(later & tree.mask(1 << level, 1))]
                     if level == tree.levels:
                         with m.If(idle[pixel]):
                             m.d.sync += [fields.eq(0), slots.eq(0)]
@@ -178,10 +175,12 @@ class ElementRow(wiring.Component):
             for pixel in range(geometry.pixels)
         ]
 
-        adders: list[Adder] = []
+        # Adders of sums that are not registered must not share chains with those that made them.
+        first: list[Adder] = []
+        second: list[Adder] = []
         counts: dict[tuple[int, int], list[Signal]] = {}
         for level in range(1, tree.levels + 1):
-            registers: dict[tuple[int, int], list[Signal]] = {}
+            above: dict[tuple[int, int], list[Signal]] = {}
             for node in range(tree.nodes(level)):
                 for pixel in pixels:
                     for column in columns:
@@ -199,11 +198,16 @@ class ElementRow(wiring.Component):
                             cells = [Cell.add((a,), (b,)) for a, b in operands]
                         name = f"{column}_{pixel}_{level}_{node}"
                         total = Signal(level + 1, name=f"total_{name}")
-                        adders.append(Adder(carry, tuple(cells), total))
-                        register = Signal(level + 1, name=f"count_{name}", reset_less=True)
-                        m.d.sync += register.eq(total)
-                        registers.setdefault((column, pixel), []).append(register)
-            counts = registers
+                        adder = Adder(carry, tuple(cells), total)
+                        if level > 1 and not tree.registered(level - 1):
+                            second.append(adder)
+                        else:
+                            first.append(adder)
+                        if tree.registered(level):
+                            total = Signal(level + 1, name=f"count_{name}", reset_less=True)
+                            m.d.sync += total.eq(adder.total)
+                        above.setdefault((column, pixel), []).append(total)
+            counts = above
 
         # The last bit of each word goes into the sum; cleared, word and weight do not differ.
         idle = self._delayed_idle(m)
@@ -219,8 +223,9 @@ class ElementRow(wiring.Component):
             for column in columns:
                 index = column * geometry.pixels + pixel
                 (count,) = counts[column, pixel]
-                adders.append(self._falling(m, index, count, bit, weights[column]))
-        add_chains(m, family, adders, cap=CHAIN_POSITIONS)
+                first.append(self._falling(m, index, count, bit, weights[column]))
+        for adders in (first, second):
+            add_chains(m, family, adders, cap=CHAIN_POSITIONS)
 
     # -- full adders of a LUT each -----------------------------------------------------------
 
@@ -235,7 +240,7 @@ class ElementRow(wiring.Component):
             for pixel in range(geometry.pixels):
                 pairs = list(zip(self.words[pixel], resting, strict=True))
                 compressor = Compressor(m, f"{column}_{pixel}")
-                count, last = compressor.count(pairs, tree.levels, idle[pixel])
+                count, last = compressor.count(pairs, tree.cycles, idle[pixel])
                 adders.append(self._falling(m, column * geometry.pixels + pixel, count, last))
         add_chains(m, family, adders, cap=1)
 

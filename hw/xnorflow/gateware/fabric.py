@@ -8,9 +8,10 @@ from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.array import RowSkew, SystolicArray, WeightBank
-from xnorflow.gateware.banks import Fetch, window_layout
+from xnorflow.gateware.banks import window_layout
 from xnorflow.gateware.delay import delayed
 from xnorflow.gateware.deskew import Deskew
+from xnorflow.gateware.fetch import Fetch
 from xnorflow.gateware.foot import Feet
 from xnorflow.gateware.layouts import (
     beat_layout,

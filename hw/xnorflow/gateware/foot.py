@@ -61,7 +61,7 @@ class Feet(wiring.Component):
     """
 
     TURNAROUND_CYCLES = 4
-    SUM_CYCLES = 3
+    SUM_CYCLES = 4
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
@@ -91,6 +91,14 @@ class Feet(wiring.Component):
         """Cycles from a token to its codes."""
         return cls.SUM_CYCLES + ThresholdUnit.cycles(geometry)
 
+    @classmethod
+    def record_wait(cls, geometry: Geometry) -> int:
+        """Cycles from a token to its request for thresholds.
+
+        The next tile's thresholds come when the last values of this one are through.
+        """
+        return cls.SUM_CYCLES - WeightBank.latency_cycles + geometry.max_lanes - 1
+
     @property
     def latency_cycles(self) -> int:
         """Cycles from a token to its codes."""
@@ -108,25 +116,28 @@ class Feet(wiring.Component):
         for stage in range(self.SUM_CYCLES):
             tokens.append(Signal(token_layout(geometry), name=f"token_{stage + 1}"))
             m.d.sync += tokens[-1].eq(tokens[-2])
-        m.d.comb += [memory.read_enable.eq(1), memory.read_address.eq(self.token.address)]
+        m.d.comb += [memory.read_enable.eq(1), memory.read_address.eq(tokens[1].address)]
 
         totals = []
         halves, steps = [], []
         for index in range(self.count):
-            # Stages 1 and 2: mismatches to a signed sum, times the lane scale.
+            # Stage 1: mismatches to a signed sum. A DSP block may be far away.
             half = Signal(signed(len(self.n) - 1), name=f"half_{index}")
             once = self.sums[index]
             halves.append(ChosenSum(half, self.n[1:].as_signed(), once, once, Const(0)))
+            signed_sum = Signal(self.n.shape(), name=f"signed_sum_{index}", reset_less=True)
+            m.d.sync += signed_sum.eq(Cat(self.n[0], half))
+            # Stages 2 and 3: times the lane scale.
             m.submodules[f"scaled_{index}"] = scaled = Product(
                 self.n.shape(), unsigned(geometry.scale_width)
             )
             product = scaled.product[:width].as_signed()
-            m.d.comb += [scaled.a.eq(Cat(self.n[0], half)), scaled.b.eq(self.token.scale)]
-            # Stage 3: accumulate.
+            m.d.comb += [scaled.a.eq(signed_sum), scaled.b.eq(tokens[1].scale)]
+            # Stage 4: accumulate.
             total = Signal(signed(width), name=f"total_{index}", reset_less=True)
             stored = memory.read_data[index * width : (index + 1) * width].as_signed()
             step = Signal(signed(width), name=f"step_{index}")
-            steps.append(ChosenSum(step, product, Const(0), stored, tokens[2].first))
+            steps.append(ChosenSum(step, product, Const(0), stored, tokens[3].first))
             m.d.sync += total.eq(step)
             m.d.comb += self.values[index].eq(total)
             totals.append(total)
@@ -140,8 +151,7 @@ class Feet(wiring.Component):
             self.values_valid.eq(done.valid & done.read),
         ]
 
-        # The next tile's thresholds come when the last values of this one are through.
-        wait = geometry.max_lanes - 1
+        wait = self.record_wait(geometry)
         record = delayed(m, self.token.record, wait, "record")
         m.d.comb += [
             self.record.valid.eq(record),

@@ -69,8 +69,8 @@ class Pacer(wiring.Component):
 
         When that reaches the feet, the banks have given the last row its weights.
         """
-        levels = ElementRow.popcount_cycles(geometry) + geometry.max_lanes - 1
-        return max(0, geometry.weight_load_cycles - 1 - WeightBank.latency_cycles - levels)
+        way = ElementRow.popcount_cycles(geometry) + Feet.record_wait(geometry)
+        return max(0, geometry.weight_load_cycles - 1 - WeightBank.latency_cycles - way)
 
     @classmethod
     def load_cycles(cls, geometry: Geometry, *, records: bool) -> int:
@@ -90,9 +90,9 @@ class Pacer(wiring.Component):
         weights = max(geometry.weight_load_cycles + geometry.rows - 1, Feet.TURNAROUND_CYCLES + 1)
         if not records:
             return weights
-        foot = geometry.rows + ElementRow.popcount_cycles(geometry) + geometry.max_lanes - 1
-        foot += 1 + WeightBank.latency_cycles
-        return max(weights, cls.record_offset(geometry) + geometry.record_words + foot)
+        way = geometry.rows + ElementRow.popcount_cycles(geometry) + Feet.record_wait(geometry)
+        last = cls.record_offset(geometry) + geometry.record_words
+        return max(weights, last + way + 1 + WeightBank.latency_cycles)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

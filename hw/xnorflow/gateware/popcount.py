@@ -3,8 +3,8 @@
 
 A word of W bits is counted by a tree over its first W - 1 bits: a leaf adds three bits to a count
 of two, a node adds two counts of n bits and one more bit to a count of n + 1; that bit is the
-adder's carry-in. The W-th bit is the carry-in of whatever the count is added to. Every level is
-registered, so the bits that enter at level k do so k - 1 cycles late.
+adder's carry-in. The W-th bit is the carry-in of whatever the count is added to. Every second
+level is registered, and the last one; bits that enter behind k registers do so k cycles late.
 """
 
 from __future__ import annotations
@@ -32,8 +32,17 @@ class PopcountTree:
 
     @property
     def levels(self) -> int:
-        """Levels of adders, each registered."""
+        """Levels of adders."""
         return self.width.bit_length() - 2
+
+    @property
+    def cycles(self) -> int:
+        """Registers from a word to its count."""
+        return (self.levels + 1) // 2
+
+    def registered(self, level: int) -> bool:
+        """Whether a level's counts go through registers."""
+        return level % 2 == 0 or level == self.levels
 
     @property
     def count_width(self) -> int:
@@ -67,5 +76,7 @@ class PopcountTree:
         if bit >= self.half or bit % 2 == 0:
             return 0
         slot = bit // 2
-        lowest = slot & -slot  # the slot's level is that of its lowest 1; slot 0 is the last bit
-        return lowest.bit_length() if slot else self.levels - 1
+        if slot == 0:  # the last bit
+            return self.cycles - 1
+        level = (slot & -slot).bit_length() + 1
+        return (level - 1) // 2

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A short queue in LUT memory, with a register behind it."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
@@ -54,7 +54,10 @@ class Queue(wiring.Component):
         level = Signal(range(self.depth + 1))
         some = Signal()  # the memory is not empty
         take = Signal()
+        upper, lower = (Signal(len(level), name=name) for name in ("upper", "lower"))
         m.d.comb += [
+            upper.eq(level + self.push),
+            lower.eq(Mux(self.push, level, level - 1)),
             write.en.eq(self.push),
             write.data.eq(self.item),
             take.eq(some & (~self.items.valid | self.items.ready)),
@@ -64,8 +67,8 @@ class Queue(wiring.Component):
         with m.If(self.items.ready):
             m.d.sync += self.items.valid.eq(0)
         m.d.sync += [
-            level.eq(level + self.push - take),
-            some.eq(((level != 0) & ~take) | (level > 1) | self.push),
+            level.eq(Mux(take, lower, upper)),
+            some.eq(Mux(take, level > 1, level != 0) | self.push),
             self.taken.eq(take),
         ]
         with m.If(take):

@@ -20,7 +20,7 @@ READ_CYCLES = 3
 """Between two positions that are read out, at least."""
 FETCH_CYCLES = 7
 WEIGHT_BANK_CYCLES = 3
-FOOT_SUM_CYCLES = 3
+FOOT_SUM_CYCLES = 4
 COLLECT_CYCLES = 4
 """From a position's codes to the last write of a result of one write."""
 START_CYCLES = 13
@@ -38,7 +38,7 @@ LOSSES = (
 def array_cycles(geometry: Geometry) -> int:
     """Cycles from a word at the first row to the column's sum."""
     levels = geometry.word_width.bit_length() - 2  # of the popcount: 3 bits, 7, 15, ...
-    return geometry.rows + levels
+    return geometry.rows + (levels + 1) // 2
 
 
 def sum_cycles(geometry: Geometry) -> int:
@@ -48,8 +48,8 @@ def sum_cycles(geometry: Geometry) -> int:
 
 def record_offset(geometry: Geometry) -> int:
     """Cycles into a load at which thresholds are sent for."""
-    levels = array_cycles(geometry) - geometry.rows + geometry.max_lanes - 1
-    return max(0, geometry.weight_load_cycles - 1 - WEIGHT_BANK_CYCLES - levels)
+    way = array_cycles(geometry) - geometry.rows + FOOT_SUM_CYCLES + geometry.max_lanes - 1
+    return max(0, geometry.weight_load_cycles - 1 - way)
 
 
 def load_cycles(geometry: Geometry, records: bool) -> int:
@@ -65,8 +65,8 @@ def spacing_cycles(geometry: Geometry, records: bool) -> int:
     weights = max(geometry.weight_load_cycles + geometry.rows - 1, TURNAROUND_CYCLES + 1)
     if not records:
         return weights
-    foot = array_cycles(geometry) + geometry.max_lanes + WEIGHT_BANK_CYCLES
-    return max(weights, record_offset(geometry) + geometry.record_words + foot)
+    way = array_cycles(geometry) + FOOT_SUM_CYCLES + geometry.max_lanes
+    return max(weights, record_offset(geometry) + geometry.record_words + way)
 
 
 def _line_beats(plan: LayerPlan, units: int, *, final: bool) -> int:
