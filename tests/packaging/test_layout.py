@@ -17,6 +17,7 @@ SOURCES = sorted(path for part in PARTS for path in (ROOT / part / "xnorflow").r
 FORBIDDEN = {
     "core": {"gateware", "golden", "train", "compile", "driver", "simulation", "cli", "zoo"},
     "gateware": {"golden", "train", "compile", "driver", "simulation", "cli", "zoo", "synthesis"},
+    "links": {"golden", "train", "compile", "driver", "simulation", "cli", "zoo", "synthesis"},
     "synthesis": {"golden", "train", "compile", "driver", "simulation", "cli", "zoo"},
     "golden": {"gateware", "train", "compile", "driver", "simulation", "cli", "zoo"},
     "compile": {"gateware", "golden", "train", "driver", "simulation", "cli", "zoo"},
@@ -30,6 +31,7 @@ FORBIDDEN = {
 OUTSIDE = {
     "core": {"torch", "amaranth", "typer", "rich"},
     "gateware": {"torch", "safetensors", "typer", "rich"},
+    "links": {"torch", "safetensors", "typer", "rich"},
     "synthesis": {"torch", "safetensors", "typer", "rich"},
     "compile": {"torch", "amaranth", "typer", "rich"},
     "driver": {"torch", "amaranth", "typer"},
@@ -87,7 +89,7 @@ def test_imports_go_only_where_they_may(path: Path) -> None:
 
 def test_every_dependency_is_used_and_every_use_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    renamed = {"scikit_learn": "sklearn"}
+    renamed = {"scikit_learn": "sklearn", "pyserial": "serial"}
 
     def names(entries: list[str]) -> set[str]:
         bare = (entry.split(">")[0].split("[")[0].strip().replace("-", "_") for entry in entries)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The buffer of results: a word stays until the host says that it has it."""
+
+from amaranth import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from xnorflow.gateware.results import result_layout
+
+__all__ = ["Outbox"]
+
+_MARGIN = 2
+"""Words that may still come when ``ready`` has been taken back."""
+
+
+class Outbox(wiring.Component):
+    """A ring of result words that can be read more than once.
+
+    Parameters
+    ----------
+    depth : int
+        Words; a power of two, 64 to 4096.
+
+    Members
+    -------
+    results : In(stream)
+        Accumulators and ``last``.
+    take : In(1)
+        Forget the words before ``confirmed``, go to ``at``; both count the words since ``clear``,
+        modulo 2^16.
+    confirmed, at : In(16)
+    some : Out(1)
+        There is a word at this place.
+    word : Out
+        That word; two cycles after ``take`` or ``next`` at the earliest.
+    next : In(1)
+        Go to the next place.
+    clear : In(1)
+        Forget everything.
+    """
+
+    def __init__(self, *, depth: int) -> None:
+        if depth & (depth - 1) or not 64 <= depth <= 4096:
+            raise ValueError(f"The depth must be a power of two from 64 to 4096, not {depth}")
+        self.depth = depth
+        super().__init__(
+            {
+                "results": In(stream.Signature(result_layout)),
+                "take": In(1),
+                "confirmed": In(16),
+                "at": In(16),
+                "some": Out(1),
+                "word": Out(result_layout),
+                "next": In(1),
+                "clear": In(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.memory = memory = Memory(shape=result_layout, depth=self.depth, init=[])
+        write, read = memory.write_port(), memory.read_port()
+        end = Signal(range(2 * self.depth))  # words that came
+        oldest = Signal.like(end)  # words that the host has
+        place = Signal.like(end)
+        level, room = Signal.like(end), Signal()
+        m.d.comb += [
+            level.eq(end - oldest),
+            self.results.ready.eq(room),
+            write.en.eq(self.results.valid & room),
+            write.addr.eq(end),
+            write.data.eq(self.results.payload),
+            read.addr.eq(place),
+            self.word.eq(read.data),
+            self.some.eq(place != end),
+        ]
+        # A register: the way from the accelerator's results to their own ready would be long.
+        m.d.sync += room.eq(level < self.depth - _MARGIN)
+        with m.If(write.en):
+            m.d.sync += end.eq(end + 1)
+        with m.If(self.take):
+            m.d.sync += [oldest.eq(self.confirmed), place.eq(self.at)]
+        with m.Elif(self.next):
+            m.d.sync += place.eq(place + 1)
+        with m.If(self.clear):
+            m.d.sync += [end.eq(0), oldest.eq(0), place.eq(0), room.eq(0)]
+        return m

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames into a line's bytes: CRC-32 added, COBS done, queued until the line has taken them."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from xnorflow.core.link import CHECK_BYTES, MAX_WORDS, answer_bytes
+
+__all__ = ["FrameSender", "framed_byte"]
+
+framed_byte = data.StructLayout({"byte": 8, "last": 1})
+"""A byte of a frame; ``last`` ends the frame."""
+
+
+class FrameSender(wiring.Component):
+    """Adds the CRC, does COBS and the delimiter, and queues whole frames.
+
+    COBS replaces each zero by the distance to the next one, which is not known yet: the zero's
+    place stays open, and is filled when the next zero comes. So every byte is one write.
+
+    Parameters
+    ----------
+    depth : int
+        Bytes of the queue; a power of two, with room for the longest answer.
+
+    Members
+    -------
+    frame : In(stream)
+        Bytes of a frame, at most 249 of them; two cycles each.
+    room : Out(1)
+        The longest answer fits; holds between frames.
+    line : Out(stream)
+        Bytes for the line; a frame's come only when it is complete.
+
+    Timing
+    ------
+    The next frame may begin ``frame_cycles(n)`` cycles after one of n bytes.
+
+    Raises
+    ------
+    ValueError
+        If the depth is no power of two or too small.
+    """
+
+    @staticmethod
+    def frame_cycles(n: int) -> int:
+        """Cycles from a frame's first byte to the next frame's, for n bytes without the CRC."""
+        return 2 * n + CHECK_BYTES + 2
+
+    def __init__(self, *, depth: int) -> None:
+        if depth & (depth - 1) or depth <= answer_bytes(MAX_WORDS):
+            raise ValueError(
+                f"The queue's depth must be a power of two above {answer_bytes(MAX_WORDS)}, "
+                f"not {depth}"
+            )
+        self.depth = depth
+        super().__init__(
+            {
+                "frame": In(stream.Signature(framed_byte)),
+                "room": Out(1),
+                "line": Out(stream.Signature(8)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=4).create()
+        m.submodules.memory = memory = Memory(shape=8, depth=self.depth, init=[])
+        write, read = memory.write_port(), memory.read_port()
+
+        code = Signal(range(self.depth))  # the open place
+        place = Signal.like(code, init=1)  # the next byte's
+        whole = Signal.like(code)  # complete frames lie before this place
+        taken = Signal.like(code)  # the line's next byte
+        byte = Signal(8)
+        put, zero = Signal(), Signal()
+        step = Signal(range(CHECK_BYTES))
+        high = Signal()
+
+        m.d.comb += [
+            byte.eq(self.frame.payload.byte),
+            crc.data.eq(Mux(high, byte[4:], byte[:4])),
+            zero.eq(byte == 0),
+        ]
+        with m.FSM():
+            with m.State("body"):
+                m.d.comb += [
+                    self.frame.ready.eq(high),
+                    crc.valid.eq(self.frame.valid),
+                    put.eq(self.frame.valid & ~high),
+                ]
+                m.d.sync += high.eq(self.frame.valid & ~high)
+                with m.If(high & self.frame.payload.last):
+                    m.next = "check"
+            with m.State("check"):
+                m.d.comb += [byte.eq(crc.crc.word_select(step, 8)), put.eq(1)]
+                m.d.sync += step.eq(step + 1)
+                with m.If(step == CHECK_BYTES - 1):
+                    m.next = "close"
+            with m.State("close"):  # the last open place is filled as if a zero came
+                m.d.comb += [zero.eq(1), put.eq(1)]
+                m.next = "delimiter"
+            with m.State("delimiter"):  # the place that stayed open is the delimiter's
+                m.d.comb += [zero.eq(1), crc.start.eq(1), write.en.eq(1), write.addr.eq(code)]
+                m.d.sync += [whole.eq(place), code.eq(place), place.eq(place + 1)]
+                m.next = "body"
+        with m.If(put):
+            m.d.comb += [
+                write.en.eq(1),
+                write.addr.eq(Mux(zero, code, place)),
+                write.data.eq(Mux(zero, (place - code)[:8], byte)),
+            ]
+            m.d.sync += place.eq(place + 1)
+            with m.If(zero):
+                m.d.sync += code.eq(place)
+
+        used = Signal.like(code)
+        fetch = Signal()
+        m.d.comb += [
+            used.eq(place - taken),
+            fetch.eq((taken != whole) & (~self.line.valid | self.line.ready)),
+            read.en.eq(fetch),
+            read.addr.eq(taken),
+            self.line.payload.eq(read.data),
+        ]
+        m.d.sync += self.room.eq(used < self.depth - answer_bytes(MAX_WORDS))
+        with m.If(fetch):
+            m.d.sync += [self.line.valid.eq(1), taken.eq(taken + 1)]
+        with m.Elif(self.line.ready):
+            m.d.sync += self.line.valid.eq(0)
+        return m

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The accelerator on two wires: UART receiver, transmitter, and the top that joins them."""
+
+from amaranth import Cat, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.cdc import FFSynchronizer
+from amaranth.lib.wiring import In, Out
+
+from xnorflow.core.geometry import Geometry
+from xnorflow.core.link import LinkLimits
+from xnorflow.gateware.accelerator import Accelerator
+from xnorflow.links.engine import LinkEngine
+
+__all__ = ["UartAccelerator", "UartDevice", "UartReceiver", "UartTransmitter"]
+
+MIN_DIVISOR = 4
+"""Fewest cycles a bit: three of them vote."""
+_FRAME_BITS = 10
+"""Start, eight data bits, stop."""
+
+
+def _check_divisor(divisor: int) -> None:
+    if divisor < MIN_DIVISOR:
+        raise ValueError(
+            f"A bit takes at least {MIN_DIVISOR} clock cycles, not {divisor}: "
+            "lower the baud rate or raise the clock"
+        )
+
+
+class UartReceiver(wiring.Component):
+    """Bytes from a pin: 8 data bits, lowest first, no parity, one stop bit.
+
+    The pin passes two flip-flops; then each bit is the majority of three cycles about its middle,
+    so a spike of one cycle changes nothing. The start bit is looked at again in its middle.
+
+    Parameters
+    ----------
+    divisor : int
+        Clock cycles a bit, at least ``MIN_DIVISOR``.
+
+    Members
+    -------
+    rx : In(1)
+        The pin; 1 when idle.
+    byte, strobe : Out
+        A byte, in a cycle with ``strobe``; it stays for two bits' time.
+    damaged : Out(1)
+        A byte without its stop bit, in a cycle of its own; nothing more comes until the pin is
+        idle.
+    """
+
+    def __init__(self, *, divisor: int) -> None:
+        _check_divisor(divisor)
+        self.divisor = divisor
+        super().__init__({"rx": In(1, init=1), "byte": Out(8), "strobe": Out(1), "damaged": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        pin = Signal(init=1)
+        m.submodules.synchroniser = FFSynchronizer(self.rx, pin, init=1)
+        history = Signal(2, init=3)
+        a, b, c = pin, history[0], history[1]
+        level = Signal(init=1)
+        m.d.sync += [history.eq(Cat(pin, history[0])), level.eq((a & b) | (b & c) | (a & c))]
+
+        count = Signal(range(self.divisor))
+        bits = Signal(range(_FRAME_BITS + 1))  # bits to come
+        sample = Signal()
+        m.d.comb += sample.eq(count == 0)
+        m.d.sync += [self.strobe.eq(0), self.damaged.eq(0)]
+        with m.FSM():
+            with m.State("idle"):
+                m.d.sync += [count.eq(self.divisor // 2 - 1), bits.eq(_FRAME_BITS)]
+                with m.If(~level):
+                    m.next = "bits"
+            with m.State("bits"):
+                m.d.sync += count.eq(count - 1)
+                with m.If(sample):
+                    m.d.sync += [count.eq(self.divisor - 1), bits.eq(bits - 1)]
+                    with m.If(bits == _FRAME_BITS):
+                        with m.If(level):  # it was a spike
+                            m.next = "idle"
+                    with m.Elif(bits == 1):
+                        m.d.sync += [self.strobe.eq(level), self.damaged.eq(~level)]
+                        m.next = "break"
+                    with m.Else():
+                        m.d.sync += self.byte.eq(Cat(self.byte[1:], level))
+            with m.State("break"):
+                with m.If(level):
+                    m.next = "idle"
+        return m
+
+
+class UartTransmitter(wiring.Component):
+    """Bytes to a pin, as :class:`UartReceiver` takes them.
+
+    Parameters
+    ----------
+    divisor : int
+        Clock cycles a bit.
+
+    Members
+    -------
+    bytes : In(stream)
+    tx : Out(1)
+        The pin; 1 when idle. Bytes follow each other without a gap.
+    """
+
+    def __init__(self, *, divisor: int) -> None:
+        _check_divisor(divisor)
+        self.divisor = divisor
+        super().__init__({"bytes": In(stream.Signature(8)), "tx": Out(1, init=1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        count = Signal(range(self.divisor))
+        bits = Signal(range(_FRAME_BITS + 1))
+        shift = Signal(_FRAME_BITS - 1, init=-1)
+        tick = Signal()
+        m.d.comb += [
+            tick.eq(count == 0),
+            self.bytes.ready.eq(tick & (bits == 0)),
+            self.tx.eq(shift[0]),
+        ]
+        with m.If(~tick):
+            m.d.sync += count.eq(count - 1)
+        with m.Elif(bits != 0):
+            m.d.sync += [shift.eq(Cat(shift[1:], 1)), bits.eq(bits - 1)]
+            m.d.sync += count.eq(self.divisor - 1)
+        with m.Elif(self.bytes.valid):
+            m.d.sync += [shift.eq(Cat(0, self.bytes.payload)), bits.eq(_FRAME_BITS - 1)]
+            m.d.sync += count.eq(self.divisor - 1)
+        return m
+
+
+class UartDevice(wiring.Component):
+    """A device behind :class:`LinkEngine` on the pins of a UART.
+
+    Parameters
+    ----------
+    device : Component
+        Has the accelerator's registers and streams.
+    divisor : int
+        Clock cycles a bit: the clock's frequency over the baud rate, within 2 %.
+    limits : LinkLimits or None
+        Sizes of the buffers.
+
+    Members
+    -------
+    rx, tx
+        The pins; 1 when idle.
+    """
+
+    def __init__(
+        self, device: wiring.Component, *, divisor: int, limits: LinkLimits | None = None
+    ) -> None:
+        self.device = device
+        self.receiver = UartReceiver(divisor=divisor)
+        self.transmitter = UartTransmitter(divisor=divisor)
+        self.engine = LinkEngine(limits)
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.receiver = receiver = self.receiver
+        m.submodules.transmitter = transmitter = self.transmitter
+        m.submodules.engine = engine = self.engine
+        m.submodules.device = self.device
+        m.d.comb += [
+            receiver.rx.eq(self.rx),
+            self.tx.eq(transmitter.tx),
+            engine.byte.eq(receiver.byte),
+            engine.strobe.eq(receiver.strobe),
+            engine.damaged.eq(receiver.damaged),
+        ]
+        wiring.connect(m, engine.line, transmitter.bytes)
+        engine.connect(m, self.device)
+        return m
+
+
+class UartAccelerator(UartDevice):
+    """The accelerator on the pins of a UART: a top that needs a clock and two wires.
+
+    Parameters
+    ----------
+    geometry : Geometry
+    divisor : int
+        Clock cycles a bit, in the domain ``sync``: 48 at 48 MHz for 1 Mbaud.
+    build_hash : int
+        For the ``build_hash`` register.
+    limits : LinkLimits or None
+        Sizes of the link's buffers.
+
+    Members
+    -------
+    rx : In(1)
+        From the host's transmitter; 1 when idle.
+    tx : Out(1)
+        To the host's receiver; 1 when idle.
+    """
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        *,
+        divisor: int,
+        build_hash: int = 0,
+        limits: LinkLimits | None = None,
+    ) -> None:
+        accelerator = Accelerator(geometry, build_hash=build_hash)
+        super().__init__(accelerator, divisor=divisor, limits=limits)
