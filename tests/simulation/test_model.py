@@ -46,14 +46,18 @@ def test_a_changed_source_is_emitted_again(tmp_path, monkeypatch):
         submodule_search_locations = (str(package),)
 
     monkeypatch.setattr(design_module.importlib.util, "find_spec", lambda name: Spec)
-    first = design_module._sources_digest()
-    assert design_module._sources_digest() == first
+
+    def digest(what: str = "") -> str:
+        return design_module.sources_key("package", what=what)
+
+    first = digest()
+    assert digest() == first
     (package / "one.py").write_text("a = 2\n")
-    second = design_module._sources_digest()
+    second = digest()
     (package / "two.py").write_text("")
-    third = design_module._sources_digest()
+    third = digest()
     monkeypatch.setattr(design_module.importlib.metadata, "version", lambda name: "9.9")
-    assert len({first, second, third, design_module._sources_digest()}) == 4
+    assert len({first, second, third, digest(), digest("other")}) == 5
 
 
 _WARM = """

@@ -31,7 +31,7 @@ class Outbox(wiring.Component):
         modulo 2^16.
     confirmed, at : In(16)
     some : Out(1)
-        There is a word at this place.
+        There is a word at this place; 0 if the host asks for one that has not come.
     word : Out
         That word; two cycles after ``take`` or ``next`` at the earliest.
     next : In(1)
@@ -65,6 +65,7 @@ class Outbox(wiring.Component):
         oldest = Signal.like(end)  # words that the host has
         place = Signal.like(end)
         level, room = Signal.like(end), Signal()
+        ahead = Signal.like(end)  # words behind this one; as if negative at the end and beyond
         m.d.comb += [
             level.eq(end - oldest),
             self.results.ready.eq(room),
@@ -73,7 +74,8 @@ class Outbox(wiring.Component):
             write.data.eq(self.results.payload),
             read.addr.eq(place),
             self.word.eq(read.data),
-            self.some.eq(place != end),
+            ahead.eq(end - place - 1),
+            self.some.eq(~ahead[-1]),
         ]
         # A register: the way from the accelerator's results to their own ready would be long.
         m.d.sync += room.eq(level < self.depth - _MARGIN)

@@ -77,17 +77,15 @@ class UartReceiver(wiring.Component):
                 m.d.sync += count.eq(count - 1)
                 with m.If(sample):
                     m.d.sync += [count.eq(self.divisor - 1), bits.eq(bits - 1)]
-                    with m.If(bits == _FRAME_BITS):
-                        with m.If(level):  # it was a spike
-                            m.next = "idle"
+                    with m.If((bits == _FRAME_BITS) & level):  # it was a spike
+                        m.next = "idle"
                     with m.Elif(bits == 1):
                         m.d.sync += [self.strobe.eq(level), self.damaged.eq(~level)]
                         m.next = "break"
-                    with m.Else():
+                    with m.Elif(bits != _FRAME_BITS):
                         m.d.sync += self.byte.eq(Cat(self.byte[1:], level))
-            with m.State("break"):
-                with m.If(level):
-                    m.next = "idle"
+            with m.State("break"), m.If(level):
+                m.next = "idle"
         return m
 
 

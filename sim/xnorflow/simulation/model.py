@@ -17,7 +17,7 @@ from xnorflow.simulation.design import TOP, SimulatedDesign, load_design
 from xnorflow.simulation.ports import WRAPPER, ports_header, wrapper
 from xnorflow.simulation.toolchain import Toolchain, find_toolchain
 
-__all__ = ["SimulationModel", "build_design", "build_model"]
+__all__ = ["SimulationModel", "build_design", "build_library", "build_model", "library_key"]
 
 PREFIX = "Vxnorflow"
 LIBRARY = "model.so"
@@ -81,25 +81,28 @@ def build_design(design: SimulatedDesign, *, trace: bool = False) -> SimulationM
     toolchain = find_toolchain()
     verilog = design.verilog + wrapper(design.geometry, TOP)
     header = ports_header(design.geometry, PREFIX)
-    facts = (
-        verilog,
-        header,
-        HARNESS.read_text(),
-        repr((VERILATOR_FLAGS, COMMON_FLAGS, FAST_FLAGS, SLOW_FLAGS, trace)),
-        repr((toolchain.version, toolchain.compiler_version(), platform.machine())),
-    )
 
     def build(folder: Path) -> None:
         (folder / "ports.h").write_text(header)
-        _build(folder, verilog, toolchain, trace)
+        build_library(folder, verilog, toolchain, top=WRAPPER, harness=HARNESS, trace=trace)
 
     folder = cached_folder(
         "model",
-        hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32],
+        library_key(toolchain, verilog, header, HARNESS.read_text(), repr(trace)),
         build,
         message=f"Building the simulation of {design.geometry} (once)",
     )
     return SimulationModel(design.geometry, folder / LIBRARY, design.build_hash, trace)
+
+
+def library_key(toolchain: Toolchain, *texts: str) -> str:
+    """What a built library is cached under: its texts, the flags and the tools."""
+    facts = (
+        *texts,
+        repr((VERILATOR_FLAGS, COMMON_FLAGS, FAST_FLAGS, SLOW_FLAGS)),
+        repr((toolchain.version, toolchain.compiler_version(), platform.machine())),
+    )
+    return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32]
 
 
 def _macros(trace: bool) -> list[str]:
@@ -116,7 +119,15 @@ def _macros(trace: bool) -> list[str]:
     ]
 
 
-def _build(folder: Path, verilog: str, toolchain: Toolchain, trace: bool) -> None:
+def build_library(
+    folder: Path,
+    verilog: str,
+    toolchain: Toolchain,
+    *,
+    top: str,
+    harness: Path,
+    trace: bool = False,
+) -> None:
     """Verilate, compile and link ``folder``/model.so; leave nothing else of size behind."""
     work = folder / "work"
     work.mkdir()
@@ -124,11 +135,11 @@ def _build(folder: Path, verilog: str, toolchain: Toolchain, trace: bool) -> Non
     source.write_text(verilog)
     tracing = ["--trace-vcd"] if trace else []
     toolchain.verilate(
-        [*VERILATOR_FLAGS, *tracing, "--prefix", PREFIX, "--top-module", WRAPPER,
+        [*VERILATOR_FLAGS, *tracing, "--prefix", PREFIX, "--top-module", top,
          "--Mdir", str(work), str(source)]
     )  # fmt: skip
     include = [f"-I{work}", f"-I{folder}", f"-I{toolchain.root / 'include'}"]
-    units = [*_units(work), HARNESS]
+    units = [*_units(work), harness]
     objects = _compile(units, work, [*include, *_macros(trace)], toolchain)
     runtime = _runtime(toolchain, trace)
     toolchain.run(

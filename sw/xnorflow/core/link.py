@@ -221,7 +221,7 @@ class LinkLimits:
         If a depth is no power of two in its range.
     """
 
-    data_depth: int = 2048
+    data_depth: int = 4096
     result_depth: int = 256
     send_depth: int = 512
     version: int = LINK_VERSION
@@ -245,7 +245,8 @@ class LinkLimits:
     def from_word(cls, word: int) -> LinkLimits:
         """The limits in a word; ValueError if there are none such."""
         version, *depths = word.to_bytes(4, "little")
-        return cls(*(1 << depth for depth in depths), version=version)
+        data, results, send = (1 << depth for depth in depths)
+        return cls(data, results, send, version)
 
 
 def arguments(first: int = 0, *rest: int) -> bytes:

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A simulated board: a design behind the pins of a UART, bytes in and bytes out."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from collections import deque
+from collections.abc import Callable
+from ctypes import c_char_p, c_uint64, c_void_p
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xnorflow.core.geometry import Geometry
+from xnorflow.simulation.cache import cached_folder
+from xnorflow.simulation.design import load_design, sources_key
+from xnorflow.simulation.model import LIBRARY, build_library, library_key
+from xnorflow.simulation.toolchain import find_toolchain
+
+__all__ = ["DIVISOR", "SimulatedBoard", "SimulatedLine", "UartModel", "build_uart", "load_uart"]
+
+TOP = "uart_top"
+DIVISOR = 4
+"""Clock cycles a bit: the fewest, so that a simulation spends its time on the accelerator."""
+RESET_CYCLES = 4
+SOURCES = ("xnorflow.links", "xnorflow.gateware", "xnorflow.core")
+"""Packages that decide the Verilog."""
+HARNESS = Path(__file__).with_name("uart.cpp")
+
+_SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "create": (c_void_p, (c_uint64,)),
+    "destroy": (None, (c_void_p,)),
+    "reset": (None, (c_void_p, c_uint64)),
+    "send": (None, (c_void_p, c_char_p, c_uint64)),
+    "run": (c_uint64, (c_void_p, c_uint64, c_uint64)),
+    "take": (c_uint64, (c_void_p, c_char_p, c_uint64)),
+    "waiting": (c_uint64, (c_void_p,)),
+    "cycle": (c_uint64, (c_void_p,)),
+    "set_spikes": (None, (c_void_p, c_uint64, c_uint64)),
+}
+
+
+@dataclass(frozen=True)
+class UartModel:
+    """A built simulation with the pins of a UART.
+
+    Parameters
+    ----------
+    library : Path
+        The shared library that uart.cpp describes.
+    divisor : int
+        Clock cycles a bit.
+    """
+
+    library: Path
+    divisor: int
+
+
+def build_uart(verilog: str, divisor: int, what: str) -> UartModel:
+    """The simulation of Verilog whose top ``uart_top`` has clk, rst, rx and tx; built once.
+
+    Raises
+    ------
+    ToolchainError
+        If a tool is missing or fails.
+    """
+    toolchain = find_toolchain()
+
+    def build(folder: Path) -> None:
+        build_library(folder, verilog, toolchain, top=TOP, harness=HARNESS)
+
+    folder = cached_folder(
+        "uart",
+        library_key(toolchain, verilog, HARNESS.read_text()),
+        build,
+        message=f"Building the simulation of {what} behind a UART (once)",
+    )
+    return UartModel(folder / LIBRARY, divisor)
+
+
+def load_uart(geometry: Geometry, *, divisor: int = DIVISOR) -> UartModel:
+    """The simulation of the accelerator of ``geometry`` behind the pins of a UART; built once."""
+    build_hash = load_design(geometry).build_hash
+
+    def emit_into(folder: Path) -> None:
+        # Imported here: a warm start loads neither Amaranth nor Yosys.
+        from xnorflow.gateware.verilog import convert
+        from xnorflow.links.uart import UartAccelerator
+
+        top = UartAccelerator(geometry, divisor=divisor, build_hash=build_hash)
+        (folder / "uart.json").write_text(json.dumps(convert(top, TOP)))
+
+    folder = cached_folder(
+        "uart-verilog",
+        sources_key(*SOURCES, what=f"{geometry} divisor {divisor}"),
+        emit_into,
+        message=f"Writing the Verilog of {geometry} behind a UART",
+    )
+    return build_uart(json.loads((folder / "uart.json").read_text()), divisor, str(geometry))
+
+
+class SimulatedBoard:
+    """One instance of a model, reset and idle.
+
+    Parameters
+    ----------
+    model : UartModel
+    """
+
+    def __init__(self, model: UartModel) -> None:
+        self.model = model
+        library = ctypes.CDLL(str(model.library))
+        self._calls: dict[str, Any] = {}
+        for name, (result, arguments) in _SIGNATURES.items():
+            function = getattr(library, f"uart_{name}")
+            function.restype, function.argtypes = result, arguments
+            self._calls[name] = function
+        self._handle: int | None = self._calls["create"](model.divisor)
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        if self._handle is None:
+            raise ValueError("The simulated board is closed")
+        return self._calls[name](self._handle, *arguments)
+
+    @property
+    def cycle(self) -> int:
+        """Cycles simulated since creation."""
+        return int(self._call("cycle"))
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that were sent and have not left for the pin."""
+        return int(self._call("waiting"))
+
+    def reset(self) -> None:
+        """Hold the board in reset for a few cycles, whatever it does."""
+        self._call("reset", RESET_CYCLES)
+
+    def send(self, data: bytes) -> None:
+        """Bytes for the pin rx, behind those that wait; ``run`` makes them move."""
+        self._call("send", data, len(data))
+
+    def run(self, cycles: int, *, until_bytes: int | None = None) -> int:
+        """Let cycles pass, or fewer if so many received bytes wait; how many passed."""
+        wanted = 2**64 - 1 if until_bytes is None else until_bytes
+        return int(self._call("run", cycles, wanted))
+
+    def take(self) -> bytes:
+        """All bytes that came out of the pin tx."""
+        taken = bytearray()
+        buffer = ctypes.create_string_buffer(4096)
+        while n := int(self._call("take", buffer, len(buffer))):
+            taken += buffer.raw[:n]
+        return bytes(taken)
+
+    def set_spikes(self, seed: int, rate: float) -> None:
+        """Invert rx in this share of the cycles, one at a time; every seed has its own pattern."""
+        self._call("set_spikes", seed % 2**64, int(rate * 2**32))
+
+    def close(self) -> None:
+        """Free the model; a second call does nothing."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            self._calls["destroy"](handle)
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None) is not None:
+            self.close()
+
+
+class SimulatedLine:
+    """A board as a port of the driver, in one process: time is the board's own.
+
+    Parameters
+    ----------
+    board : SimulatedBoard
+        Closed with the line.
+    clock_hz : float
+        What its clock stands for.
+    latency : float
+        Seconds that bytes wait on each of both ways, as on a USB adapter's.
+    damage : callable or None
+        What becomes of the bytes of one write or read: ``damage(data, to_device)``.
+    """
+
+    name = "simulated board"
+
+    def __init__(
+        self,
+        board: SimulatedBoard,
+        *,
+        clock_hz: float = 48e6,
+        latency: float = 0.0,
+        damage: Callable[[bytes, bool], bytes] | None = None,
+    ) -> None:
+        self.board = board
+        self.clock_hz = clock_hz
+        self.latency = int(latency * clock_hz)
+        self.damage = damage
+        self._down: deque[tuple[int, bytes]] = deque()  # with the cycle at which they arrive
+        self._up: deque[tuple[int, bytes]] = deque()
+
+    @property
+    def byte_seconds(self) -> float:
+        """Time of a byte on the line."""
+        return 10 * self.board.model.divisor / self.clock_hz
+
+    def now(self) -> float:
+        """Seconds of the board's clock."""
+        return self.board.cycle / self.clock_hz
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        if self.damage is not None:
+            data = self.damage(data, True)
+        self._down.append((self.board.cycle + self.latency, data))
+
+    def read(self, timeout: float) -> bytes:
+        """What has come; lets at most that much time pass until the first byte."""
+        end = self.board.cycle + max(1, int(timeout * self.clock_hz))
+        while True:
+            now = self.board.cycle
+            while self._down and self._down[0][0] <= now:
+                self.board.send(self._down.popleft()[1])
+            if self._up and self._up[0][0] <= now:
+                data = self._up.popleft()[1]
+                return data if self.damage is None else self.damage(data, False)
+            if now >= end:
+                return b""
+            events = [end, *(queue[0][0] for queue in (self._down, self._up) if queue)]
+            self.board.run(min(events) - now, until_bytes=1)
+            if came := self.board.take():
+                self._up.append((self.board.cycle + self.latency, came))
+
+    def close(self) -> None:
+        """Free the board; a second call does nothing."""
+        self.board.close()
