@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The device's end of the link: requests in, one answer each out, every effect exactly once."""
 
-from amaranth import Cat, Module, Signal, Value
+from amaranth import Cat, Const, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -195,7 +195,7 @@ class LinkEngine(wiring.Component):
         # have been sent.
         took = Signal(Status)
         left = Signal(range(MAX_WORDS + 1))  # words that may still go
-        word, last = Signal(32), Signal()
+        value, last = Signal(32), Signal()
         index = Signal(3)
         takes = opcode == Opcode.TAKE
         frame = sender.frame
@@ -220,22 +220,26 @@ class LinkEngine(wiring.Component):
                     with m.If(index == len(fields) - 1):
                         m.next = "next"
             with m.State("next"):
+                m.d.comb += outbox.look.eq(1)
                 m.next = "load"
                 with m.If((left == 0) | (takes & (~outbox.some | last))):
                     m.next = "mark"
             with m.State("load"):
-                m.d.sync += [word.eq(self.limits.word), left.eq(left - 1), index.eq(0)]
-                with m.If(takes):
-                    m.d.comb += outbox.next.eq(1)
-                    m.d.sync += [word.eq(outbox.word.data), last.eq(outbox.word.last)]
-                with m.Elif(opcode == Opcode.READ):
-                    m.d.sync += word.eq(self.reg_read_data)
+                # A register may change while its bytes go, a result's word does not.
+                m.d.sync += [value.eq(self.reg_read_data), left.eq(left - 1), index.eq(0)]
                 m.next = "word"
             with m.State("word"):
-                m.d.comb += [frame.valid.eq(1), frame.payload.byte.eq(word[:8])]
+                m.d.comb += [frame.valid.eq(1), frame.payload.byte.eq(value)]
+                with m.If(takes):
+                    m.d.comb += frame.payload.byte.eq(outbox.word.data.word_select(index[:2], 8))
+                with m.Elif(opcode == Opcode.HELLO):
+                    limits = Const(self.limits.word, 32)
+                    m.d.comb += frame.payload.byte.eq(limits.word_select(index[:2], 8))
                 with m.If(frame.ready):
-                    m.d.sync += [word.eq(word[8:]), index.eq(index + 1)]
+                    m.d.sync += [value.eq(value >> 8), index.eq(index + 1)]
                     with m.If(index == 3):
+                        m.d.comb += outbox.next.eq(1)
+                        m.d.sync += last.eq(takes & outbox.word.last)
                         m.next = "next"
             with m.State("mark"):
                 m.d.comb += [

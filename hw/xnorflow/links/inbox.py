@@ -86,7 +86,7 @@ class Inbox(wiring.Component):
             write.data.eq(self.data),
             self.fits.eq(found_room & (empty | (is_config == self.keep_config))),
             self.whole.eq(trial[:2] == kept[:2]),
-            room.eq(taken - kept - 1),
+            room.eq(taken + ~kept),
             self.credit.eq(room // CREDIT_UNIT),
         ]
         with m.If(self.write):
@@ -101,7 +101,7 @@ class Inbox(wiring.Component):
         # Out: a byte waits in the memory's output register.
         some, fetch, move = Signal(), Signal(), Signal()
         m.d.comb += [
-            fetch.eq((taken != kept) & (~some | move)),
+            fetch.eq((taken != kept) & (~some | move) & ~write.en),
             read.en.eq(fetch),
             read.addr.eq(taken),
             self.pixels.valid.eq(some & ~is_config),

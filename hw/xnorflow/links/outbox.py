@@ -11,11 +11,14 @@ from xnorflow.gateware.results import result_layout
 __all__ = ["Outbox"]
 
 _MARGIN = 2
-"""Words that may still come when ``ready`` has been taken back."""
+"""2 to this power places stay free, for words that come while ``ready`` is taken back."""
 
 
 class Outbox(wiring.Component):
     """A ring of result words that can be read more than once.
+
+    It is never read and written in the same cycle: block memories of some families would need
+    gates for that.
 
     Parameters
     ----------
@@ -32,8 +35,10 @@ class Outbox(wiring.Component):
     confirmed, at : In(16)
     some : Out(1)
         There is a word at this place; 0 if the host asks for one that has not come.
+    look : In(1)
+        Fetch that word; none comes in from the accelerator in this cycle.
     word : Out
-        That word; two cycles after ``take`` or ``next`` at the earliest.
+        The word of the latest ``look``, from the next cycle on.
     next : In(1)
         Go to the next place.
     clear : In(1)
@@ -51,6 +56,7 @@ class Outbox(wiring.Component):
                 "confirmed": In(16),
                 "at": In(16),
                 "some": Out(1),
+                "look": In(1),
                 "word": Out(result_layout),
                 "next": In(1),
                 "clear": In(1),
@@ -68,17 +74,18 @@ class Outbox(wiring.Component):
         ahead = Signal.like(end)  # words behind this one; as if negative at the end and beyond
         m.d.comb += [
             level.eq(end - oldest),
-            self.results.ready.eq(room),
-            write.en.eq(self.results.valid & room),
+            self.results.ready.eq(room & ~self.look),
+            write.en.eq(self.results.valid & self.results.ready),
             write.addr.eq(end),
             write.data.eq(self.results.payload),
+            read.en.eq(self.look),
             read.addr.eq(place),
             self.word.eq(read.data),
-            ahead.eq(end - place - 1),
+            ahead.eq(end + ~place),
             self.some.eq(~ahead[-1]),
         ]
         # A register: the way from the accelerator's results to their own ready would be long.
-        m.d.sync += room.eq(level < self.depth - _MARGIN)
+        m.d.sync += room.eq(~level[-1] & ~level[_MARGIN:-1].all())
         with m.If(write.en):
             m.d.sync += end.eq(end + 1)
         with m.If(self.take):

@@ -24,14 +24,14 @@ class FrameSender(wiring.Component):
     Parameters
     ----------
     depth : int
-        Bytes of the queue; a power of two, with room for the longest answer.
+        Bytes of the queue; a power of two, a quarter of it room for the longest answer.
 
     Members
     -------
     frame : In(stream)
-        Bytes of a frame, at most 249 of them; two cycles each.
+        Bytes of a frame, at most 249 of them; four cycles each.
     room : Out(1)
-        The longest answer fits; holds between frames.
+        Less than three quarters of the queue are taken; holds between frames.
     line : Out(stream)
         Bytes for the line; a frame's come only when it is complete.
 
@@ -48,13 +48,13 @@ class FrameSender(wiring.Component):
     @staticmethod
     def frame_cycles(n: int) -> int:
         """Cycles from a frame's first byte to the next frame's, for n bytes without the CRC."""
-        return 2 * n + CHECK_BYTES + 2
+        return 4 * n + CHECK_BYTES + 2
 
     def __init__(self, *, depth: int) -> None:
-        if depth & (depth - 1) or depth <= answer_bytes(MAX_WORDS):
+        if depth & (depth - 1) or depth < 4 * answer_bytes(MAX_WORDS):
             raise ValueError(
-                f"The queue's depth must be a power of two above {answer_bytes(MAX_WORDS)}, "
-                f"not {depth}"
+                "The queue's depth must be a power of two, its quarter at least the longest "
+                f"answer's {answer_bytes(MAX_WORDS)} bytes, not {depth}"
             )
         self.depth = depth
         super().__init__(
@@ -67,7 +67,7 @@ class FrameSender(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=4).create()
+        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=2).create()
         m.submodules.memory = memory = Memory(shape=8, depth=self.depth, init=[])
         write, read = memory.write_port(), memory.read_port()
 
@@ -78,22 +78,23 @@ class FrameSender(wiring.Component):
         byte = Signal(8)
         put, zero = Signal(), Signal()
         step = Signal(range(CHECK_BYTES))
-        high = Signal()
+        pair = Signal(2)  # of the byte's bits; the CRC takes one a cycle
 
         m.d.comb += [
             byte.eq(self.frame.payload.byte),
-            crc.data.eq(Mux(high, byte[4:], byte[:4])),
+            crc.data.eq(byte.word_select(pair, 2)),
             zero.eq(byte == 0),
         ]
         with m.FSM():
             with m.State("body"):
                 m.d.comb += [
-                    self.frame.ready.eq(high),
+                    self.frame.ready.eq(pair == 3),
                     crc.valid.eq(self.frame.valid),
-                    put.eq(self.frame.valid & ~high),
+                    put.eq(self.frame.valid & self.frame.ready),
                 ]
-                m.d.sync += high.eq(self.frame.valid & ~high)
-                with m.If(high & self.frame.payload.last):
+                with m.If(self.frame.valid):
+                    m.d.sync += pair.eq(pair + 1)
+                with m.If(put & self.frame.payload.last):
                     m.next = "check"
             with m.State("check"):
                 m.d.comb += [byte.eq(crc.crc.word_select(step, 8)), put.eq(1)]
@@ -121,12 +122,12 @@ class FrameSender(wiring.Component):
         fetch = Signal()
         m.d.comb += [
             used.eq(place - taken),
-            fetch.eq((taken != whole) & (~self.line.valid | self.line.ready)),
+            fetch.eq((taken != whole) & (~self.line.valid | self.line.ready) & ~write.en),
             read.en.eq(fetch),
             read.addr.eq(taken),
             self.line.payload.eq(read.data),
         ]
-        m.d.sync += self.room.eq(used < self.depth - answer_bytes(MAX_WORDS))
+        m.d.sync += self.room.eq(~used[-2:].all())
         with m.If(fetch):
             m.d.sync += [self.line.valid.eq(1), taken.eq(taken + 1)]
         with m.Elif(self.line.ready):

@@ -23,6 +23,7 @@ from xnorflow.cli import (
     hardware,
     pruning,
     running,
+    serving,
     simulating,
     studies,
     summarising,
@@ -79,6 +80,7 @@ app.command("summary")(summarising.summary)
 app.command("compile")(compiling.compile_artifact)
 app.command("explore")(explore.explore)
 app.command("verilog")(hardware.verilog)
+app.command("serve-uart")(serving.serve_uart)
 app.add_typer(bench.app, name="bench")
 
 

@@ -52,7 +52,13 @@ JobsOption = Annotated[
         show_default=False,
     ),
 ]
-DeviceOption = Annotated[str, typer.Option(help="Where to run: sim is the simulated array.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        help="Where to run: sim is the simulated array, uart:PATH or uart:PATH?baud=N a board on "
+        "a serial port."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DataOption = Annotated[
     Path | None,

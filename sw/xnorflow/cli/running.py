@@ -41,8 +41,9 @@ def run(
 ) -> None:
     """Classify images on a device.
 
-    Every layer's codes and the logits are compared with the golden model. Ends with status 1 if
-    a single bit differs, and says where. Simulators in several processes share the images.
+    The logits are compared with the golden model, in the simulator every layer's codes too. Ends
+    with status 1 if a single bit differs, and says where. Simulators in several processes share
+    the images.
     """
     from xnorflow.cli.images import load_images, open_artifact
     from xnorflow.cli.job import run_job

@@ -212,7 +212,8 @@ class LinkLimits:
     result_depth : int
         Words of the buffer for results.
     send_depth : int
-        Bytes of the buffer for answers on their way.
+        Bytes of the buffer for answers on their way; beyond three quarters of it no request is
+        taken.
     version : int
 
     Raises
@@ -227,7 +228,7 @@ class LinkLimits:
     version: int = LINK_VERSION
 
     def __post_init__(self) -> None:
-        ranges = {"data_depth": (512, 4096), "result_depth": (64, 4096), "send_depth": (256, 4096)}
+        ranges = {"data_depth": (512, 4096), "result_depth": (64, 4096), "send_depth": (512, 4096)}
         for name, (low, high) in ranges.items():
             depth = getattr(self, name)
             if depth & (depth - 1) or not low <= depth <= high:

@@ -5,7 +5,14 @@ from __future__ import annotations
 
 from xnorflow.core.registers import DeviceError
 
-__all__ = ["DeviceFault", "DeviceMismatch", "DeviceTimeout", "DriverError", "NoProgram"]
+__all__ = [
+    "DeviceFault",
+    "DeviceMismatch",
+    "DeviceTimeout",
+    "DriverError",
+    "LinkError",
+    "NoProgram",
+]
 
 
 class DriverError(RuntimeError):
@@ -14,6 +21,10 @@ class DriverError(RuntimeError):
 
 class DeviceMismatch(DriverError):  # noqa: N818
     """The device is not the one that this driver, or this program, was made for."""
+
+
+class LinkError(DriverError):
+    """The line to the device cannot be opened, or is gone."""
 
 
 class NoProgram(DriverError):  # noqa: N818

@@ -21,7 +21,6 @@ from xnorflow.core.link import (
     CREDIT_UNIT,
     DELIMITER,
     LINK_VERSION,
-    MAX_WORDS,
     SEQUENCES,
     Answer,
     LinkLimits,
@@ -185,8 +184,8 @@ class Link:
             config = opcode is Opcode.CONFIG
             if self._config is not None and self._config is not config and not self._drained:
                 return False
-        room = sum(p.answer_size for p in self._pending) + answer_bytes(MAX_WORDS)
-        return len(self._pending) < WINDOW and room < self.limits.send_depth
+        answers = sum(p.answer_size for p in self._pending)
+        return len(self._pending) < WINDOW and answers < self.limits.send_depth * 3 // 4
 
     @property
     def _drained(self) -> bool:

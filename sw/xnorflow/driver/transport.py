@@ -100,7 +100,10 @@ class RecordingTransport(Protocol):
         ...
 
 
-_FACTORIES = {"sim": "xnorflow.simulation.transport:open_simulation"}
+_FACTORIES = {
+    "sim": "xnorflow.simulation.transport:open_simulation",
+    "uart": "xnorflow.driver.uart:open_uart",
+}
 
 
 def register_transport(scheme: str, factory: str) -> None:
