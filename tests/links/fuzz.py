@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from tests.links.digest import BLOCK, CLEAR, SCRATCH, WRITES, DigestModel, digest_uart
 
+from xnorflow.core.link import LinkLimits
 from xnorflow.core.registers import Command
 from xnorflow.driver.errors import DeviceFault, DeviceTimeout
 from xnorflow.driver.link import Link
@@ -26,6 +27,8 @@ __all__ = ["KINDS", "Outcome", "fuzz"]
 
 CLOCK_HZ = 2e5
 """Slow, so that few cycles pass while the host waits in vain."""
+LIMITS = LinkLimits(data_depth=512, result_depth=64)
+"""Small, so that credit runs out and results wait."""
 KINDS = ("flip", "drop", "insert", "swap", "cut", "repeat", "move", "spike", "silence", "reset")
 
 
@@ -151,7 +154,7 @@ def fuzz(frames: int, *, seed: int, rate: float = 0.1, spikes: float = 0.0) -> O
     """Operations until so many frames were on the line, both ways."""
     rng = random.Random(seed)
     damage = Damage(rng, rate)
-    board = SimulatedBoard(digest_uart())
+    board = SimulatedBoard(digest_uart(limits=LIMITS))
     line = SimulatedLine(board, clock_hz=CLOCK_HZ, damage=damage)
     session = _Session(rng, line)
     outcome = Outcome(damage=damage, link=session.link)
@@ -159,7 +162,7 @@ def fuzz(frames: int, *, seed: int, rate: float = 0.1, spikes: float = 0.0) -> O
     while damage.frames < frames:
         outcome.operations += 1
         if rng.random() < 0.002:
-            board.reset()
+            line.reset_in = rng.randrange(20_000)  # cycles, in the middle of what comes next
             damage.counts["reset"] += 1
         try:
             error = session.operate()

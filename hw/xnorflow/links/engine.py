@@ -191,21 +191,29 @@ class LinkEngine(wiring.Component):
             self.reg_write_data.eq(rest),
         ]
 
-        # The answer. Its fields are the request's until the next request's come, and by then they
-        # have been sent.
+        # The answer. Its head is the request's, whose fields stay until the next request's come;
+        # its words may go later, so what they are is kept.
         took = Signal(Status)
         left = Signal(range(MAX_WORDS + 1))  # words that may still go
         value, last = Signal(32), Signal()
         index = Signal(3)
-        takes = opcode == Opcode.TAKE
+        takes, greets = Signal(), Signal()
         frame = sender.frame
         with m.FSM() as answer:
             with m.State("idle"):
-                m.d.sync += [took.eq(status), last.eq(0), left.eq(0), index.eq(0)]
-                with m.If(done & takes):
-                    m.d.sync += left.eq(first)
-                with m.Elif((done & (opcode == Opcode.READ)) | (opcode == Opcode.HELLO)):
-                    m.d.sync += left.eq(1)
+                m.d.sync += [
+                    took.eq(status),
+                    takes.eq(opcode == Opcode.TAKE),
+                    greets.eq(opcode == Opcode.HELLO),
+                    last.eq(0),
+                    left.eq(0),
+                    index.eq(0),
+                ]
+                with m.If(status == Status.DONE), m.Switch(opcode):
+                    with m.Case(Opcode.TAKE):
+                        m.d.sync += left.eq(first)
+                    with m.Case(Opcode.READ, Opcode.HELLO):
+                        m.d.sync += left.eq(1)
                 with m.If(whole):
                     m.next = "head"
             with m.State("head"):
@@ -232,7 +240,7 @@ class LinkEngine(wiring.Component):
                 m.d.comb += [frame.valid.eq(1), frame.payload.byte.eq(value)]
                 with m.If(takes):
                     m.d.comb += frame.payload.byte.eq(outbox.word.data.word_select(index[:2], 8))
-                with m.Elif(opcode == Opcode.HELLO):
+                with m.Elif(greets):
                     limits = Const(self.limits.word, 32)
                     m.d.comb += frame.payload.byte.eq(limits.word_select(index[:2], 8))
                 with m.If(frame.ready):

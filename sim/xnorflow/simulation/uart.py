@@ -200,6 +200,7 @@ class SimulatedLine:
         self.damage = damage
         self._down: deque[tuple[int, bytes]] = deque()  # with the cycle at which they arrive
         self._up: deque[tuple[int, bytes]] = deque()
+        self.reset_in: int | None = None  # cycles of reading until the board is reset once
 
     @property
     def byte_seconds(self) -> float:
@@ -229,7 +230,12 @@ class SimulatedLine:
             if now >= end:
                 return b""
             events = [end, *(queue[0][0] for queue in (self._down, self._up) if queue)]
-            self.board.run(min(events) - now, until_bytes=1)
+            passed = self.board.run(min(events) - now, until_bytes=1)
+            if self.reset_in is not None:
+                self.reset_in -= passed
+                if self.reset_in <= 0:
+                    self.board.reset()
+                    self.reset_in = None
             if came := self.board.take():
                 self._up.append((self.board.cycle + self.latency, came))
 
