@@ -198,6 +198,7 @@ class LinkEngine(wiring.Component):
         value, last = Signal(32), Signal()
         index = Signal(3)
         takes, greets = Signal(), Signal()
+        credit = Signal(8)
         frame = sender.frame
         with m.FSM() as answer:
             with m.State("idle"):
@@ -218,7 +219,9 @@ class LinkEngine(wiring.Component):
                     m.next = "head"
             with m.State("head"):
                 m.d.comb += frame.valid.eq(1)
-                fields = (session, sequence, Cat(opcode[:4], took), expected, inbox.credit)
+                fields = (session, sequence, Cat(opcode[:4], took), expected, credit)
+                with m.If(index < len(fields) - 1):  # it may change while its bits go
+                    m.d.sync += credit.eq(inbox.credit)
                 with m.Switch(index):
                     for place, field in enumerate(fields):
                         with m.Case(place):
