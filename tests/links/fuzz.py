@@ -132,7 +132,10 @@ class _Session:
         elif kind == "count":
             got, wanted = transport.read_register(WRITES), model.writes
         elif kind == "config":
-            words = [rng.getrandbits(32) for _ in range(rng.randrange(1, 200))]
+            words = [
+                rng.getrandbits(32)
+                for _ in range(rng.randrange(1, 20 if rng.random() < 0.9 else 200))
+            ]
             transport.send_config(np.array(words, np.uint32))
             model.config(words)
             return None
@@ -161,7 +164,7 @@ def fuzz(frames: int, *, seed: int, rate: float = 0.1, spikes: float = 0.0) -> O
     board.set_spikes(seed, spikes)
     while damage.frames < frames:
         outcome.operations += 1
-        if rng.random() < 0.002:
+        if rng.random() < 0.003:
             line.reset_in = rng.randrange(20_000)  # cycles, in the middle of what comes next
             damage.counts["reset"] += 1
         try:
