@@ -153,7 +153,9 @@ class _Session:
         return None if got == wanted else f"{kind}: {got} instead of {wanted}"
 
 
-def fuzz(frames: int, *, seed: int, rate: float = 0.1, spikes: float = 0.0) -> Outcome:
+def fuzz(
+    frames: int, *, seed: int, rate: float = 0.1, spikes: float = 0.0, resets: float = 0.003
+) -> Outcome:
     """Operations until so many frames were on the line, both ways."""
     rng = random.Random(seed)
     damage = Damage(rng, rate)
@@ -164,7 +166,7 @@ def fuzz(frames: int, *, seed: int, rate: float = 0.1, spikes: float = 0.0) -> O
     board.set_spikes(seed, spikes)
     while damage.frames < frames:
         outcome.operations += 1
-        if rng.random() < 0.003:
+        if rng.random() < resets:
             line.reset_in = rng.randrange(20_000)  # cycles, in the middle of what comes next
             damage.counts["reset"] += 1
         try:
