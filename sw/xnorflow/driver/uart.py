@@ -95,9 +95,9 @@ class UartPort:
         end = time.monotonic() + timeout
         with self._gone():
             while True:
-                data = bytes(self._port.read(max(1, self._port.in_waiting)))
+                data = bytes(self._port.read(1))
                 if data or time.monotonic() >= end:
-                    return data
+                    return data + bytes(self._port.read(self._port.in_waiting))
 
     def close(self) -> None:
         """Give the port up; a second call does nothing."""
