@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xnorflow.core.geometry import Geometry
+from xnorflow.core.hostmap import BUS_MAP, BusStreams
 from xnorflow.core.program import Target, item_bits, row_fields
 from xnorflow.core.registers import REGISTERS, Command, DeviceError, Status
 
@@ -62,6 +63,12 @@ def device_document() -> str:
     registers = [(f"`{r.name}`", r.index, r.access, r.description) for r in REGISTERS.values()]
     targets = [(f"`{target.name}`", target.value, item_bits(geometry, target)) for target in Target]
     fields = [(f"`{f.name}`", f.width, f.description) for f in row_fields(geometry)]
+    ranges = [
+        (f"`{r.name}`", f"0x{r.offset:03X}", f"{r.size:,}", r.access, ", ".join(r.buses),
+         r.description)
+        for r in BUS_MAP.values()
+    ]  # fmt: skip
+    states = [(f"`{type(bit).__name__}.{bit.name}`", bit.value) for bit in BusStreams]
     codes = [
         (f"`{kind.__name__}.{item.name}`", item.value)
         for kind in (Command, Status, DeviceError)
@@ -74,6 +81,11 @@ def device_document() -> str:
             "after the address.\n",
             _table(("register", "index", "access", "what"), registers),
             _table(("name", "value"), codes),
+            "## Addresses on a bus\n\nAXI4-Lite and Wishbone have the registers above from address 0 "
+            "on, and beside them (docs/buses.md says how they are\nused; every address of a window "
+            "means the same):\n",
+            _table(("range", "address", "bytes", "access", "buses", "what"), ranges),
+            _table(("name", "value"), states),
             "## Configuration packets\n\nTwo header words, then `count` items of one or more words, "
             "low word first. Word 0: target in bits 31:28, column\nin 27:20, count in 19:0. Word 1: "
             "address of the first item. A packet with an unknown target, column or address sets\n"
