@@ -64,7 +64,7 @@ def check_netlist(netlist: Path, family: str, images: int) -> int:
     pictures = sample("mnist")[0][:images]
     golden = GoldenNetwork(artifact)(pictures)
     program = compile_network(artifact, GEOMETRY)
-    model = build_design(SimulatedDesign(GEOMETRY, verilog, BUILD_HASH))
+    model = build_design(SimulatedDesign(GEOMETRY, verilog, BUILD_HASH), optimise=False)
     stalls = Stalls(7, config=0.2, pixels=0.3, results=0.3)
     with Accelerator(SimulatedTransport(model, stalls=stalls), geometry=GEOMETRY) as device:
         device.load(program)

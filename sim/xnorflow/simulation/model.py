@@ -73,10 +73,21 @@ def build_model(geometry: Geometry, *, trace: bool = False) -> SimulationModel:
     return build_design(load_design(geometry), trace=trace)
 
 
-def build_design(design: SimulatedDesign, *, trace: bool = False) -> SimulationModel:
+def build_design(
+    design: SimulatedDesign, *, trace: bool = False, optimise: bool = True
+) -> SimulationModel:
     """The simulation of any Verilog with the accelerator's ports; the first call builds it.
 
     The model is cached under everything that decides it: Verilog, harness, flags, tools.
+
+    Parameters
+    ----------
+    design : SimulatedDesign
+    trace : bool
+        Whether it can write a VCD file.
+    optimise : bool
+        False: the compiler takes the least time, which for a few blocks on a netlist is more than
+        the model then loses.
     """
     toolchain = find_toolchain()
     verilog = design.verilog + wrapper(design.geometry, TOP)
@@ -84,11 +95,13 @@ def build_design(design: SimulatedDesign, *, trace: bool = False) -> SimulationM
 
     def build(folder: Path) -> None:
         (folder / "ports.h").write_text(header)
-        build_library(folder, verilog, toolchain, top=WRAPPER, harness=HARNESS, trace=trace)
+        build_library(
+            folder, verilog, toolchain, top=WRAPPER, harness=HARNESS, trace=trace, optimise=optimise
+        )
 
     folder = cached_folder(
         "model",
-        library_key(toolchain, verilog, header, HARNESS.read_text(), repr(trace)),
+        library_key(toolchain, verilog, header, HARNESS.read_text(), repr((trace, optimise))),
         build,
         message=f"Building the simulation of {design.geometry} (once)",
     )
@@ -127,6 +140,7 @@ def build_library(
     top: str,
     harness: Path,
     trace: bool = False,
+    optimise: bool = True,
 ) -> None:
     """Verilate, compile and link ``folder``/model.so; leave nothing else of size behind."""
     work = folder / "work"
@@ -140,7 +154,8 @@ def build_library(
     )  # fmt: skip
     include = [f"-I{work}", f"-I{folder}", f"-I{toolchain.root / 'include'}"]
     units = [*_units(work), harness]
-    objects = _compile(units, work, [*include, *_macros(trace)], toolchain)
+    fast = FAST_FLAGS if optimise else SLOW_FLAGS
+    objects = _compile(units, work, [*include, *_macros(trace)], toolchain, fast)
     runtime = _runtime(toolchain, trace)
     toolchain.run(
         [toolchain.compiler, "-shared", "-o", str(folder / LIBRARY),
@@ -195,12 +210,16 @@ def _runtime(toolchain: Toolchain, trace: bool) -> Path:
 
 
 def _compile(
-    sources: list[Path], folder: Path, flags: list[str], toolchain: Toolchain
+    sources: list[Path],
+    folder: Path,
+    flags: list[str],
+    toolchain: Toolchain,
+    fast: tuple[str, ...] = FAST_FLAGS,
 ) -> list[Path]:
     """Compile every source into ``folder``, on every core, in order."""
 
     def compile_one(source: Path) -> Path:
-        optimise = SLOW_FLAGS if source.stem.endswith(SLOW_MARK) else FAST_FLAGS
+        optimise = SLOW_FLAGS if source.stem.endswith(SLOW_MARK) else fast
         target = folder / f"{source.stem}.o"
         toolchain.run(
             [toolchain.compiler, *COMMON_FLAGS, *optimise, *flags,
