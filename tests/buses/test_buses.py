@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from amaranth.lib import wiring
 from find_libpython import find_libpython
@@ -19,18 +21,29 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def run(component: wiring.Component, bench: str, seed: int) -> int:
+QUICK = ("registers", "blocks", "abort_without_a_block")
+"""Those of a bench's tests that always run; the others need minutes where the cores are busy."""
+
+
+def run(component: wiring.Component, bench: str, seed: int, cases: Sequence[str] = ()) -> int:
     settings = {GEOMETRY_VARIABLE: str(GEOMETRY), SEED_VARIABLE: str(seed)}
     top = f"xnorflow_{bench}"
     name = f"xnorflow.simulation.benches.bench_{bench}"
-    return run_bench(convert(component, top), top, name, seed=seed, settings=settings)
+    chosen = ",".join(cases) or None
+    return run_bench(convert(component, top), top, name, seed=seed, settings=settings, case=chosen)
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_axi_in_short() -> None:
+    assert run(AxiAccelerator(GEOMETRY), "axi", 1, QUICK) == len(QUICK)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
 def test_axi(seed: int) -> None:
     assert run(AxiAccelerator(GEOMETRY), "axi", seed) == 11
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
 def test_wishbone(seed: int) -> None:
     assert run(WishboneAccelerator(GEOMETRY, depth=16), "wishbone", seed) == 6

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -45,13 +46,18 @@ foreach call $calls { puts $call }
 """Runs a script whose every unknown command is only written down."""
 
 
-@pytest.fixture(scope="module", params=TOPS)
+@functools.cache
+def design(name: str) -> Design:
+    return emit_top(name, GEOMETRY, SETTINGS)
+
+
+@pytest.fixture(scope="module")
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of one top; the folder has its name."""
     folder = tmp_path_factory.mktemp("tops") / request.param
     folder.mkdir()
-    design = emit_top(request.param, GEOMETRY, SETTINGS)
-    for name, text in package_files(request.param, design, SETTINGS, "design.v").items():
+    made = package_files(request.param, design(request.param), SETTINGS, "design.v")
+    for name, text in made.items():
         (folder / name).write_text(text)
     return folder
 
@@ -60,13 +66,31 @@ def made(folder: Path) -> dict:
     return json.loads((folder / "design.json").read_text())
 
 
-@pytest.mark.parametrize("options", [["-Wall"], ["-Wall", "--language", "1364-2001"]])
-def test_verilator_finds_nothing(folder: Path, options: list[str]) -> None:
+each_top = pytest.mark.parametrize("folder", TOPS, indirect=True)
+one_top_unless_slow = pytest.mark.parametrize(
+    "folder",
+    [pytest.param(name, marks=() if name == "axi" else pytest.mark.slow) for name in TOPS],
+    indirect=True,
+)
+
+
+def lint(folder: Path, *options: str) -> None:
     module = TOPS[folder.name].module
     file = str(folder / "design.v")
-    find_toolchain().verilate(["--lint-only", *options, "--top-module", module, file])
+    find_toolchain().verilate(["--lint-only", "-Wall", *options, "--top-module", module, file])
 
 
+@each_top
+def test_verilator_finds_nothing(folder: Path) -> None:
+    lint(folder)
+
+
+@one_top_unless_slow
+def test_verilator_finds_nothing_in_verilog_2001(folder: Path) -> None:
+    lint(folder, "--language", "1364-2001")
+
+
+@one_top_unless_slow
 def test_yosys_finds_the_ports_of_the_manifest_and_no_latches(folder: Path) -> None:
     module = TOPS[folder.name].module
     script = f"read_verilog design.v; hierarchy -check -top {module}; proc; opt; check -assert"
@@ -80,6 +104,7 @@ def test_yosys_finds_the_ports_of_the_manifest_and_no_latches(folder: Path) -> N
     assert found == listed
 
 
+@one_top_unless_slow
 def test_icarus_reads_it(folder: Path) -> None:
     if shutil.which("iverilog") is None:
         pytest.skip("iverilog is not installed; on Debian: apt install iverilog")
@@ -88,6 +113,7 @@ def test_icarus_reads_it(folder: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@each_top
 def test_manifest(folder: Path) -> None:
     top, manifest = TOPS[folder.name], made(folder)
     text = (folder / "design.v").read_text()
@@ -111,6 +137,7 @@ def test_manifest(folder: Path) -> None:
     assert manifest["parameters"].get("divisor") == (50 if top.uses_uart else None)
 
 
+@each_top
 def test_constraints_name_the_clock(folder: Path) -> None:
     clock = TOPS[folder.name].clock
     for suffix in ("sdc", "xdc"):
@@ -131,6 +158,7 @@ def run_tcl(folder: Path, script: str, known: str = "", argv: str = "") -> list[
     return done.stdout.splitlines()
 
 
+@each_top
 def test_vivado_script(folder: Path) -> None:
     """Plain Tcl, in an order that works, about files and ports that exist."""
     top = TOPS[folder.name]
@@ -156,6 +184,7 @@ def test_vivado_script(folder: Path) -> None:
     assert "xck26-sfvc784-2LV-c" in other[0]
 
 
+@each_top
 def test_vivado_script_says_which_bus_is_missing(folder: Path) -> None:
     buses = [item.name for item in TOPS[folder.name].interfaces if item.vlnv]
     if buses:
@@ -163,6 +192,7 @@ def test_vivado_script_says_which_bus_is_missing(folder: Path) -> None:
             run_tcl(folder, "design_vivado.tcl")
 
 
+@each_top
 def test_quartus_file(folder: Path) -> None:
     text = "set quartus(qip_path) .\n" + (folder / "design.qip").read_text()
     (folder / "with_path.tcl").write_text(text)
@@ -174,15 +204,12 @@ def test_quartus_file(folder: Path) -> None:
 
 
 def test_the_core_is_what_is_simulated() -> None:
-    design = emit_top("core", GEOMETRY)
-    assert design == emit(GEOMETRY)
-    assert design.top == TOP
+    assert design("core") == emit(GEOMETRY)
+    assert design("core").top == TOP
 
 
 def test_a_hash_for_each_top() -> None:
-    hashes = {emit_top(name, GEOMETRY).build_hash for name in ("core", "axi")}
-    assert len(hashes) == 2
-    assert isinstance(emit_top("core", GEOMETRY), Design)
+    assert len({design(name).build_hash for name in TOPS}) == len(TOPS)
 
 
 def test_settings() -> None:

@@ -1,13 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Behaviour of those ECP5 cells that Yosys knows by their pins only, after Lattice's documents
-// FPGA-TN-02204 (memory) and FPGA-TN-02205 (multipliers). What is not modelled is refused when a
-// simulation is built, by the name of a module that does not exist.
+// Behaviour of ECP5 cells, beside Yosys' own models: of those that Yosys knows by their pins only,
+// after Lattice's documents FPGA-TN-02204 (memory) and FPGA-TN-02205 (multipliers), and look-up
+// tables, whose models there are trees that a simulator unfolds. What is not modelled is refused
+// when a simulation is built, by the name of a module that does not exist.
+
+module LUT4(input A, B, C, D, output Z);
+  parameter [15:0] INIT = 16'h0;
+  assign Z = INIT >> {D, C, B, A};
+endmodule
+
+module LUT2(input A, B, output Z);
+  parameter [3:0] INIT = 4'h0;
+  assign Z = INIT >> {B, A};
+endmodule
 
 // 2048 bytes of 9 bits. Modelled: two ports that read and write, of 1, 2, 4, 9 or 18 bits each; or
 // A writing and B reading words of 36 bits. Write mode NORMAL: a port that writes keeps what it
-// read. Output registers, initial contents, resets of the outputs (with the clock). A word that one
-// port reads while the other writes it comes out inverted: nothing may rely on it.
+// read. Output registers, initial contents (all zeros are none), resets of the outputs (with the
+// clock). A word that one port reads while the other writes it comes out inverted: nothing may rely
+// on it.
 module DP16KD(
   input DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5,
   DIA4, DIA3, DIA2, DIA1, DIA0,
@@ -120,9 +132,13 @@ module DP16KD(
   endgenerate
 
   reg [8:0] bytes[0:2047];
-  integer i;
-  initial
-    for (i = 0; i < 2048; i = i + 1) bytes[i] = CONTENTS[20 * (i / 2) + 9 * (i % 2) +: 9];
+  generate
+    if (CONTENTS != 20480'd0) begin : initialised
+      integer i;
+      initial
+        for (i = 0; i < 2048; i = i + 1) bytes[i] = CONTENTS[20 * (i / 2) + 9 * (i % 2) +: 9];
+    end
+  endgenerate
 
   wire [17:0] di_a = {
     DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5, DIA4,

@@ -11,10 +11,10 @@ from xnorflow.synthesis.tools import YOSYS, run_tool
 
 __all__ = ["NETLIST_FAMILIES", "simulable"]
 
-# Yosys' own models of cells, and ours of those that it has no model of.
+# Yosys' own models of cells, and ours, which take their place.
 _MODELS = {
-    "ecp5": ("+/lattice/common_sim.vh", "+/lattice/ccu2c_sim.vh", "ecp5_cells.v"),
-    "ice40": ("+/ice40/cells_sim.v",),
+    "ecp5": ("+/lattice/common_sim.vh +/lattice/ccu2c_sim.vh", "ecp5_cells.v"),
+    "ice40": ("+/ice40/cells_sim.v", "ice40_cells.v"),
 }
 NETLIST_FAMILIES = tuple(_MODELS)
 
@@ -61,13 +61,11 @@ def simulable(netlist: Path, family: str, name: str) -> str:
     (top,) = design["modules"]
     close_carries(design["modules"][top])
     (folder / "closed.json").write_text(json.dumps(design))
-    models = []
-    for model in _MODELS[family]:
-        if not model.startswith("+/"):
-            (folder / model).write_text(Path(__file__).with_name(model).read_text())
-        models.append(model)
+    theirs, ours = _MODELS[family]
+    (folder / ours).write_text(Path(__file__).with_name(ours).read_text())
     commands = (
-        f"read_verilog -D NO_ICE40_DEFAULT_ASSIGNMENTS {' '.join(models)}",
+        f"read_verilog -D NO_ICE40_DEFAULT_ASSIGNMENTS {theirs}",
+        f"read_verilog -overwrite {ours}",
         "read_json closed.json",
         f"hierarchy -check -top {top}",
         "proc",
