@@ -17,12 +17,13 @@ PIP   := $(BIN)/python -m pip --disable-pip-version-check install -q --no-warn-s
 # Every test process gets one core.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help setup sim test test-all lint format verilog clean
+.PHONY: help setup sim test test-all formal lint format verilog clean
 
 help:
 	@echo "make sim        set up, then classify real images on the simulated array"
 	@echo "make test       set up, lint, then the tests"
 	@echo "make test-all   the slow tests too"
+	@echo "make formal     proofs about the small blocks"
 	@echo "make verilog    write the accelerator of GEOMETRY ($(GEOMETRY)) to build/"
 	@echo "make lint       ruff and mypy;  make format rewrites the layout"
 	@echo "make setup      only the set-up: $(BIN)/xnorflow is then the command line"
@@ -53,6 +54,10 @@ test: lint
 
 test-all: lint
 	@$(ONE_THREAD) $(BIN)/pytest -q -n $(JOBS)
+
+formal: $(READY)
+	@$(PIP) -e '.[formal]' -c constraints.txt
+	@$(ONE_THREAD) $(BIN)/python -m xnorflow.formal
 
 # hw/ and sim/ talk to Amaranth, which has no types; sw/ is checked strictly.
 lint: $(READY)
