@@ -34,6 +34,8 @@ _TAIL = """
   hardware with the golden model, or with a few lines of Python.
 - The compressed form (`xc7`) of words of 32 and 64 bits: solvers find the sum of so many bits in another order too hard.
   `tests/gateware` proves its full adders, and simulates it at those widths.
+- That `valid` never depends on `ready` in the same cycle, and the rules of the streams `config` and `pixels`.
+- COBS, and the links' engine and buffers: their tests drive them with damaged frames.
 """
 
 

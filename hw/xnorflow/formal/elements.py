@@ -179,6 +179,4 @@ _WIDTHS = {PORTABLE: (8, 16, 32, 64), "ecp5": (8, 16, 32, 64), "xc7": (8, 16)}
 
 PROOFS = [
     *(_proof(f"2x1x3x{width}", 1, form) for form, widths in _WIDTHS.items() for width in widths),
-    _proof("2x1x2x8,pixels=2", 1, PORTABLE),
-    _proof("2x1x2x8,pixels=2", 1, "ecp5"),
 ]

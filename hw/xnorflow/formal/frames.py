@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.hdl import Assert, Assume
 from amaranth.lib import wiring
@@ -58,7 +60,7 @@ class GoodFrameProof(wiring.Component):
                 remainder.eq(divided(remainder, receiver.data)),
                 came.eq(Cat(came[8:], receiver.data)),
                 count.eq(count + (count != CHECK_BYTES)),
-                *(older.eq(newer) for newer, older in zip(before, before[1:], strict=False)),
+                *(older.eq(newer) for newer, older in pairwise(before)),
             ]
         with m.If(delimiter):
             m.d.sync += [remainder.eq(0xFFFFFFFF), count.eq(0)]

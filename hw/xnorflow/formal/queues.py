@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from amaranth import Module, Signal
 from amaranth.hdl import Assert, Assume
 from amaranth.lib import wiring
@@ -79,7 +81,7 @@ PROOFS = [
     Proof(
         f"queue-{depth}",
         "an item comes out once, unchanged and in order, and shows within 2 cycles; no overflow",
-        lambda depth=depth: QueueProof(depth),
+        partial(QueueProof, depth),
         depth=3,
         fault=Edit("gateware.queue", "(level > 1) | self.push", "(level > 2) | self.push"),
     )

@@ -182,6 +182,4 @@ PROOFS = [
                    "with m.If(self.promise):"),
     ),
     _proof("2x1x2x8", 8, 5, 18),
-    _proof("2x1x2x8,pixels=2", 16, 5, 16),
-    _proof("2x1x2x8", 8, 5, 18, capture=False),
 ]  # fmt: skip

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from amaranth import Array, Const, Module, Mux, Signal, signed
 from amaranth.hdl import Assert, Assume
 from amaranth.lib import data, wiring
@@ -71,7 +73,7 @@ PROOFS = [
         Proof(
             f"selector-{count}-{family}",
             "the chosen word, or 0 for the index behind the last one",
-            lambda count=count: SelectorProof(count),
+            partial(SelectorProof, count),
             depth=1,
             fault=fault,
             family=family,

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from amaranth import Cat, Module, ResetSignal, Signal
 from amaranth.hdl import Assert, Assume
 from amaranth.lib import wiring
@@ -60,7 +62,7 @@ class ThresholdProof(wiring.Component):
             step = 1 << (lanes - used)
             own = below[step - 1 :: step]  # T - 1 of its thresholds
             rises = Signal(name=f"rises_{used}")
-            m.d.comb += rises.eq(Cat(a <= b for a, b in zip(own, own[1:], strict=False)).all())
+            m.d.comb += rises.eq(Cat(a <= b for a, b in pairwise(own)).all())
             rose = history(m, rises, lanes, f"rises_{used}")[lanes]
             for pixel in range(geometry.pixels):
                 accumulator = -self.values[pixel]

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from amaranth import Array, Cat, Const, Module, Mux, ResetSignal, Signal
 from amaranth.hdl import Assert, Assume
 from amaranth.lib import wiring
@@ -98,7 +100,7 @@ PROOFS = [
     Proof(
         f"uart-wire-{divisor}",
         "what the transmitter takes leaves the receiver: once, in order, within 11 bits' time",
-        lambda divisor=divisor: WireProof(divisor),
+        partial(WireProof, divisor),
         depth=depth,
         bounded=True,
         fault=Edit("links.uart", "self.byte.eq(Cat(self.byte[1:], level))",
@@ -110,7 +112,7 @@ PROOFS = [
     Proof(
         f"uart-receiver-{divisor}",
         "a byte at any time, with one wrong cycle anywhere, is received once and right",
-        lambda divisor=divisor: ReceiverProof(divisor),
+        partial(ReceiverProof, divisor),
         depth=14 * divisor,
         bounded=True,
         fault=Edit("links.uart", "(a & b) | (b & c) | (a & c)", "a"),
