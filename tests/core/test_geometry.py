@@ -135,3 +135,27 @@ def test_the_example_of_the_documentation() -> None:
     assert geometry.planes_per_pass == 8  # 27 bits of a window in a word of 32
     assert Geometry.parse("3x3x8x16").planes_per_pass == 0
     assert geometry.with_memory(weight_depth=64).weight_depth == 64
+
+
+def test_limits_are_part_of_the_text() -> None:
+    geometry = Geometry.parse("2x1x4x64,weight_depth=64,word_last=0..7,flat=1")
+    assert geometry.limits == (("flat", 1, 1), ("word_last", 0, 7))
+    assert str(geometry) == "2x1x4x64,weight_depth=64,flat=1,word_last=0..7"
+    assert geometry.with_limits({}) == Geometry.parse("2x1x4x64,weight_depth=64")
+    assert geometry.limits_hash not in (0, geometry.with_limits({"flat": 1}).limits_hash)
+    assert geometry.with_limits({}).limits_hash == 0
+
+
+def test_limits_have_names() -> None:
+    geometry = Geometry.parse("2x1x4x64,mlp,word_last=0..7")
+    assert str(geometry) == "2x1x4x64,mlp,word_last=0..7"
+    assert ("unroll", 2, 2) in geometry.limits
+    assert Geometry.parse(str(geometry)) == geometry
+
+
+@pytest.mark.parametrize(
+    "option", ["flat=2", "word_last=7..3", "word_last=0..1024", "flat=0,flat=1"]
+)
+def test_impossible_limits(option: str) -> None:
+    with pytest.raises(ValueError, match=r"limits"):
+        Geometry.parse(f"2x1x4x64,{option}")

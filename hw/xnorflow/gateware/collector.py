@@ -10,7 +10,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.layouts import code_layout, row_layout, write_layout
+from xnorflow.gateware.layouts import code_layout, row_layout, units_shape, write_layout
 from xnorflow.gateware.outwalk import OutputWalk
 from xnorflow.gateware.packer import Packer
 from xnorflow.gateware.pool import Pool
@@ -58,7 +58,7 @@ class Collector(wiring.Component):
             {
                 "start": In(1),
                 "row": In(row_layout(geometry)),
-                "units": In(16),
+                "units": In(units_shape(geometry)),
                 "codes": In(codes),
                 "valid": In(1),
                 "done": Out(1),

@@ -11,7 +11,7 @@ from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.registers import DeviceError, Status
-from xnorflow.gateware.layouts import row_layout
+from xnorflow.gateware.layouts import images_shape, row_layout, units_shape
 
 __all__ = ["Control"]
 
@@ -75,14 +75,14 @@ class Control(wiring.Component):
                 "row": In(row_layout(geometry)),
                 "input_ready": In(1),
                 "input_start": Out(1),
-                "input_images": Out(16),
+                "input_images": Out(images_shape(geometry)),
                 "input_idle": In(1),
                 "input_full": In(1),
                 "input_room": Out(1),
                 "input_double": In(1),
                 "row_start": Out(1),
                 "row_done": In(1),
-                "units": Out(16),
+                "units": Out(units_shape(geometry)),
                 "part": Out(1),
                 "final": Out(1),
                 "waiting": In(1),
@@ -106,7 +106,7 @@ class Control(wiring.Component):
         left = Signal(range(self.flush_cycles + 1))
         runnable = Signal()  # a run that was asked for in this cycle
         to_run, to_receive = Signal(), Signal()  # the queued block
-        queued = Signal(16)  # its images
+        queued = Signal(images_shape(self.geometry))  # its images
         m.d.sync += runnable.eq(
             (self.rows != 0) & (self.images != 0) & (self.images <= self.block) & ~self.bad_packet
         )
@@ -198,11 +198,12 @@ class Control(wiring.Component):
     ) -> None:
         """The walk over the program's rows."""
         row = self.row
-        total = Signal(16)  # units of the block
-        after = Signal(16)  # units from the row's first on
-        count = Signal(17)  # units that the row is for
+        total = Signal(units_shape(self.geometry))  # units of the block
+        after = Signal(units_shape(self.geometry))  # units from the row's first on
+        count = Signal(len(total) + 1)  # units that the row is for
         skipped, fits = Signal(), Signal()
-        last, last_row = Signal(16), Signal()  # the last row's index; it is this one
+        last = Signal(range(self.geometry.layer_depth))  # the last row's index
+        last_row = Signal()  # it is this one
         wait = Signal(range(self.fetch_cycles + 1))  # until the row that is fetched is there
         there = Signal(init=1)  # it is
         fresh = Signal()  # it is row 0

@@ -6,9 +6,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import PIXEL_BITS, Geometry
-from xnorflow.core.program import SIZE_BITS
 from xnorflow.gateware.inwalk import InputWalk
-from xnorflow.gateware.layouts import row_layout, write_layout
+from xnorflow.gateware.layouts import images_shape, row_layout, write_layout
 from xnorflow.gateware.rounds import last_round
 from xnorflow.gateware.turner import PIECE, LaneTurner
 
@@ -64,7 +63,7 @@ class Formatter(wiring.Component):
             {
                 "start": In(1),
                 "row": In(row_layout(geometry)),
-                "images": In(16),
+                "images": In(images_shape(geometry)),
                 "pixels": In(stream.Signature(PIXEL_BITS)),
                 "room": In(1),
                 "full": Out(1),
@@ -176,7 +175,7 @@ class Formatter(wiring.Component):
         """Count a position's bytes. Returns: the next one is its word's last; the position's."""
         row, width = self.row, self.geometry.word_width
         ahead = Signal(range(width + 2), init=2, reset_less=True)  # the byte's number and 2
-        word = Signal(SIZE_BITS, init=1, reset_less=True)  # the word's number and 1
+        word = Signal(len(row.word_last) + 1, init=1, reset_less=True)  # the word's number and 1
         byte_last, position_last, word_last, word_ends, one_word, one_byte = (
             Signal(name=name, reset_less=True)
             for name in (

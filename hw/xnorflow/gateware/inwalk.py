@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.layouts import row_layout
+from xnorflow.gateware.layouts import images_shape, row_layout
 from xnorflow.gateware.modulo import add_modulo, next_modulo
 from xnorflow.gateware.rounds import last_round
 
@@ -58,7 +58,7 @@ class InputWalk(wiring.Component):
         super().__init__(
             {
                 "row": In(row_layout(geometry)),
-                "images": In(16),
+                "images": In(images_shape(geometry)),
                 "idle": In(1),
                 "fresh": In(1),
                 "filled": In(1),

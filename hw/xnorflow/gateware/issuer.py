@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The issuer: turns segments into one beat a cycle, and the token that travels with it."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.core.program import SIZE_BITS, Unroll
+from xnorflow.core.program import Unroll
 from xnorflow.gateware.banks import rotate
 from xnorflow.gateware.layouts import (
     beat_layout,
+    fixed,
     load_layout,
     pass_layout,
     row_layout,
     segment_layout,
     token_layout,
+    x_shape,
 )
 from xnorflow.gateware.modulo import add_modulo
 from xnorflow.gateware.pacer import Pacer
@@ -212,14 +214,14 @@ class Issuer(wiring.Component):
         ]
         for j in range(taps):
             further = Signal(len(now.slot), name=f"further_{j}")
-            last = Signal(signed(SIZE_BITS + 2), name=f"last_{j}")
+            last = Signal(x_shape(geometry), name=f"last_{j}")
             first = Mux(kernel, -j, 0)
             m.d.sync += [
                 further.eq(Mux(kernel, 0, j * row.word_stride)),
                 last.eq(row.column_last + first),
                 slots[j].eq(now.slot + (further | (kernel & (now.column + j >= taps)))),
-                right[j].eq(now.x >= first),
-                left[j].eq(now.x <= last),
+                right[j].eq((now.x >= first) | bool(fixed(geometry, "flat"))),
+                left[j].eq((now.x <= last) | bool(fixed(geometry, "flat"))),
             ]
         by_bank = rotate(slots, bank_column, back=True)
         m.d.sync += [

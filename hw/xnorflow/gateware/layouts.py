@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Structures that travel between the components."""
 
-from amaranth import signed
+from amaranth import Shape, signed, unsigned
 from amaranth.lib import data
-from amaranth.utils import ceil_log2
+from amaranth.utils import bits_for, ceil_log2
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.program import SIZE_BITS, Target, item_bits, row_fields
@@ -12,18 +12,57 @@ __all__ = [
     "beat_layout",
     "bus_layout",
     "code_layout",
+    "field_width",
+    "fixed",
+    "images_shape",
     "load_layout",
     "pass_layout",
     "row_layout",
     "segment_layout",
     "token_layout",
+    "units_shape",
     "write_layout",
+    "x_shape",
+    "y_shape",
 ]
 
 
 def row_layout(geometry: Geometry) -> data.StructLayout:
     """A layer row: the fields of :func:`xnorflow.core.program.row_fields`."""
     return data.StructLayout({field.name: field.width for field in row_fields(geometry)})
+
+
+def fixed(geometry: Geometry, name: str) -> int | None:
+    """The value of a row's field where the geometry's limits leave only one."""
+    return next(field.fixed for field in row_fields(geometry) if field.name == name)
+
+
+def field_width(geometry: Geometry, name: str) -> int:
+    """Bits of a row's field."""
+    return next(field.width for field in row_fields(geometry) if field.name == name)
+
+
+def units_shape(geometry: Geometry) -> Shape:
+    """Shape of a number of units that a row runs for."""
+    width = max(field_width(geometry, name) for name in ("unit_first", "unit_last"))
+    return unsigned(min(16, width + 1))
+
+
+def images_shape(geometry: Geometry) -> Shape:
+    """Shape of a number of images of a block."""
+    return unsigned(min(16, units_shape(geometry).width + ceil_log2(geometry.pixels)))
+
+
+def x_shape(geometry: Geometry) -> Shape:
+    """Shape of a position in a line of the input map, its borders included."""
+    names = ("column_last", "kernel_column_last", "start_x")
+    return signed(min(SIZE_BITS, max(field_width(geometry, name) for name in names)) + 2)
+
+
+def y_shape(geometry: Geometry) -> Shape:
+    """Shape of a line of the input map, its borders included."""
+    names = ("row_last", "kernel_row_last", "start_y")
+    return signed(min(SIZE_BITS, max(field_width(geometry, name) for name in names)) + 2)
 
 
 def bus_layout(geometry: Geometry) -> data.StructLayout:
@@ -99,6 +138,7 @@ def beat_layout(geometry: Geometry) -> data.StructLayout:
 
 def segment_layout(geometry: Geometry) -> data.StructLayout:
     """One line of one lane, or one weight load, or one read-out of accumulators."""
+    load = geometry.weight_load_cycles + geometry.record_words + geometry.max_lanes  # or less
     return data.StructLayout(
         {
             "load": 1,
@@ -109,7 +149,7 @@ def segment_layout(geometry: Geometry) -> data.StructLayout:
             "inside": geometry.streams,  # the line is inside the map
             "lane": 3,
             "word_column": ceil_log2(geometry.taps),  # what the channel word adds to the column
-            "x": signed(SIZE_BITS + 2),  # first position
+            "x": x_shape(geometry),  # first position
             "slot": ceil_log2(geometry.activation_depth),
             "column": ceil_log2(geometry.taps),
             "pass": pass_layout(geometry),  # with load
@@ -117,7 +157,9 @@ def segment_layout(geometry: Geometry) -> data.StructLayout:
             "record": ceil_log2(geometry.weight_depth),  # with load: first word of thresholds
             "records": 1,  # with load: thresholds follow the weights
             "single": 1,  # a line or read-out of one cycle
-            "count": SIZE_BITS + 7,  # outputs, cycles of a load, or positions to read; less one
+            "count": max(
+                ceil_log2(geometry.accumulator_depth), bits_for(load)
+            ),  # outputs, cycles of a load, or positions to read; less one
             "address": ceil_log2(geometry.accumulator_depth),
             "first": 1,
             "last": 1,

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loops of a row: nested counters, and which of them wrap."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.layouts import row_layout
+from xnorflow.gateware.layouts import fixed, row_layout, units_shape
 
 __all__ = ["LOOPS", "PASS_LOOPS", "LoopCounters"]
 
@@ -51,7 +51,7 @@ class LoopCounters(wiring.Component):
                 "start": In(1),
                 "step": In(1),
                 "row": In(row_layout(geometry)),
-                "units": In(16),
+                "units": In(units_shape(geometry)),
                 "last": Out(bits),
                 "wrap": Out(bits),
                 "turn": Out(1),
@@ -64,10 +64,15 @@ class LoopCounters(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         row, last, wrap = self.row, self.last, self.wrap
+        flat = fixed(self.geometry, "flat")
+
+        def flat_or(limit: Value) -> Value:
+            return Const(0, 0) if flat else Mux(row.flat, 0, limit) if len(limit) else limit
+
         limits = {
             "lane": row.lane_last,
-            "map_row": Mux(row.flat, 0, row.map_row_last),
-            "unit": Mux(row.flat, 0, self.units - 1)[:16],
+            "map_row": flat_or(row.map_row_last),
+            "unit": flat_or((self.units - 1)[: len(self.units)]),
             "cw": row.cw_last,
             "kx": row.kx_last,
             "ky": row.ky_last,
@@ -78,6 +83,12 @@ class LoopCounters(wiring.Component):
         # Rounds that are left, counted down. ``last`` is a register, and so is what it begins with.
         step = self.step
         for loop in LOOPS:
+            if len(limits[loop]) == 0:  # one round in all rows
+                m.d.comb += [last[loop].eq(1), wrap[loop].eq(step)]
+                if loop == PASS_LOOPS[-1]:
+                    m.d.sync += self.turn.eq(step)
+                    step = self.turn
+                continue
             left = Signal(limits[loop].shape(), name=f"left_{loop}")
             limit = Signal(limits[loop].shape(), name=f"limit_{loop}")
             single = Signal(name=f"single_{loop}")

@@ -7,8 +7,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.core.program import SIZE_BITS
-from xnorflow.gateware.layouts import row_layout
+from xnorflow.gateware.layouts import field_width, row_layout, units_shape
 from xnorflow.gateware.modulo import add_modulo, next_modulo
 from xnorflow.gateware.rounds import last_round
 
@@ -22,7 +21,7 @@ def place_layout(geometry: Geometry) -> data.StructLayout:
             "address": ceil_log2(geometry.activation_depth),  # lane 0 of the tile's first word
             "row": ceil_log2(geometry.streams),  # its bank row
             "column": ceil_log2(geometry.taps),  # its bank column
-            "word": SIZE_BITS,  # its number in its position
+            "word": max(1, field_width(geometry, "out_word_last")),  # its number in its position
             "word_column": ceil_log2(geometry.taps),  # that, modulo taps
             "granule": ceil_log2(geometry.word_width // geometry.granule),  # the tile's first one
             "end": 1,  # the row's last result
@@ -62,7 +61,7 @@ class OutputWalk(wiring.Component):
                 "start": In(1),
                 "valid": In(1),
                 "row": In(row_layout(geometry)),
-                "units": In(16),
+                "units": In(units_shape(geometry)),
                 "first_x": Out(1),
                 "last_x": Out(1),
                 "first_y": Out(1),

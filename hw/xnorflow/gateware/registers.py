@@ -103,5 +103,6 @@ def constant_values(geometry: Geometry, build_hash: int) -> dict[str, int]:
         "scale_depth": geometry.scale_depth,
         "pool_depth": geometry.pool_depth,
         "pixels_and_bus": geometry.pixels | geometry.weight_bus << 16,
+        "limits": geometry.limits_hash,
         "widths": geometry.max_lanes | geometry.accumulator_width << 8 | geometry.scale_width << 16,
     }

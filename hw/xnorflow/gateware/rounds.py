@@ -37,6 +37,10 @@ def last_round(
     spaced : bool
         There is a cycle between two steps, so that counting may come a cycle later.
     """
+    if len(limit) == 0 and not first:
+        last = Signal(name=f"{name}_last")
+        m.d.comb += last.eq(1)
+        return last
     following = Signal(limit.shape(), name=f"{name}_following", init=first + 1, reset_less=True)
     last = Signal(name=f"{name}_last", reset_less=True)
     single = Signal(name=f"{name}_single", reset_less=True)

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.layouts import row_layout, segment_layout
+from xnorflow.gateware.layouts import row_layout, segment_layout, units_shape
 from xnorflow.gateware.loops import LoopCounters
 from xnorflow.gateware.memory import BlockMemory
 from xnorflow.gateware.pacer import Pacer
@@ -62,7 +62,7 @@ class Sequencer(wiring.Component):
             {
                 "start": In(1),
                 "row": In(row_layout(geometry)),
-                "units": In(16),
+                "units": In(units_shape(geometry)),
                 "part": In(1),
                 "final": In(1),
                 "scale_index": Out(ceil_log2(geometry.scale_depth)),

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program store: program rows, lane scales, and the block's constants."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.core.program import ROW_WORD_BITS, Target, row_words
+from xnorflow.core.program import ROW_WORD_BITS, Target, row_fields, row_words
 from xnorflow.gateware.layouts import bus_layout, row_layout
 from xnorflow.gateware.memory import BlockMemory
 
@@ -97,13 +99,14 @@ class ProgramStore(wiring.Component):
             m.d.sync += [left.eq(words), first.eq(address == 0)]
         with m.If(self.rewind | written):  # also in the middle of a row
             m.d.sync += [address.eq(0), left.eq(0)]
-        size = self.row.shape().size
+        taken = Signal(sum(field.stored for field in row_fields(geometry)))
         shifted = Signal(words * ROW_WORD_BITS)
         held = Signal(words * ROW_WORD_BITS)
         held_first = Signal(words * ROW_WORD_BITS)
         m.d.comb += [
             shifted.eq(Cat(held[ROW_WORD_BITS:], memory.read_data)),
-            self.first_row.eq(held_first[:size]),
+            *self._unpacked(self.first_row, held_first),
+            *self._unpacked(self.row, taken),
         ]
         with m.If(arrives):
             m.d.sync += held.eq(shifted)
@@ -113,7 +116,7 @@ class ProgramStore(wiring.Component):
         with m.If(written):
             m.d.sync += self.first_row_valid.eq(0)
         with m.If(self.take):
-            m.d.sync += self.row.eq(held[:size])
+            m.d.sync += taken.eq(held)
 
         m.submodules.scales = scales = BlockMemory(
             width=geometry.scale_width, depth=geometry.scale_depth
@@ -133,3 +136,13 @@ class ProgramStore(wiring.Component):
             with m.Else():
                 m.d.sync += self.block.eq(bus.data)
         return m
+
+    def _unpacked(self, row: data.View, packed: Signal) -> list[Any]:
+        """A row's fields from its bits; a field that is fixed takes none."""
+        at = 0
+        fields = []
+        for field in row_fields(self.geometry):
+            bits = packed[at : at + field.stored]
+            fields.append(row[field.name].eq(bits if field.fixed is None else field.fixed))
+            at += field.stored
+        return fields

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The walk over the input map: where the window of a line's positions lies."""
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, ceil_log2
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.core.program import SIZE_BITS, Unroll
+from xnorflow.core.program import Unroll
 from xnorflow.gateware.banks import rotate
-from xnorflow.gateware.layouts import pass_layout, row_layout
+from xnorflow.gateware.layouts import pass_layout, row_layout, x_shape, y_shape
 from xnorflow.gateware.loops import LOOPS
 from xnorflow.gateware.modulo import add_modulo, next_modulo
 
@@ -48,7 +48,7 @@ class InputWalk(wiring.Component):
                 "part": In(1),
                 "step": In(1),
                 "wrap": In(data.StructLayout(dict.fromkeys(LOOPS, 1))),
-                "x": Out(signed(SIZE_BITS + 2)),
+                "x": Out(x_shape(geometry)),
                 "slot": Out(address),
                 "column": Out(ceil_log2(geometry.taps)),
                 "word_column": Out(ceil_log2(geometry.taps)),
@@ -119,7 +119,7 @@ class InputWalk(wiring.Component):
         for i in range(streams):
             further, line_i = (Signal(self.address, name=f"{name}_{i}") for name in ("far", "line"))
             words_further = Signal(self.address, name=f"words_far_{i}")
-            lowest = Signal(signed(SIZE_BITS + 2), name=f"lowest_{i}")
+            lowest = Signal(y_shape(self.geometry), name=f"lowest_{i}")
             m.d.sync += [
                 words_further.eq(i * self.geometry.taps * row.word_stride),
                 lowest.eq(row.row_last - Mux(by_words, 0, i)),
@@ -185,7 +185,7 @@ class InputWalk(wiring.Component):
         geometry, row, wrap = self.geometry, self.row, self.wrap
         streams, taps = geometry.streams, geometry.taps
         word = Signal(self.address)
-        left = Signal(SIZE_BITS)
+        left = Signal(len(row.word_last))
         bank_row = Signal(range(streams))
         column = self.word_column
         with m.If(wrap.unit):
@@ -205,7 +205,7 @@ class InputWalk(wiring.Component):
     def _columns(self, m: Module, by_kernel: Signal) -> Signal:
         """Kernel columns: the first position of a line; how many follow the first column."""
         row, wrap, taps = self.row, self.wrap, self.geometry.taps
-        left = Signal(SIZE_BITS)
+        left = Signal(len(row.kernel_column_last))
         with m.If(wrap.cw):
             with m.If(by_kernel):
                 m.d.sync += [
@@ -238,13 +238,13 @@ class InputWalk(wiring.Component):
         row, wrap = self.row, self.wrap
         streams = self.geometry.streams
         modulo = range(streams)
-        y = Signal(signed(SIZE_BITS + 2))
+        y = Signal(y_shape(self.geometry))
         y_row = Signal(modulo)
         line = Signal(self.address)
-        top_y = Signal(signed(SIZE_BITS + 2))
+        top_y = Signal(y_shape(self.geometry))
         top_row = Signal(modulo)
         top_line = Signal(self.address)
-        left = Signal(SIZE_BITS)
+        left = Signal(len(row.kernel_row_last))
 
         # A step of lines, and one that carries into the next group of them.
         step, step_carried = Signal(self.address), Signal(self.address)
@@ -261,10 +261,10 @@ class InputWalk(wiring.Component):
 
         # The next kernel line, or ``streams`` of them: then only the line group changes. A pass
         # has more than one segment, so there is a cycle for a register.
-        next_y = Signal(signed(SIZE_BITS + 2))
+        next_y = Signal(y_shape(self.geometry))
         following = Signal(modulo)
         next_line = Signal(self.address)
-        next_left = Signal(SIZE_BITS)
+        next_left = Signal(len(row.kernel_row_last))
         carried = ~by_words | (top_row == streams - 1)
         m.d.sync += [
             next_y.eq(top_y + Mux(by_words, 1, streams)),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 from xnorflow.compile.errors import CompileError
 from xnorflow.compile.fit import memory_usage, weight_depth
@@ -105,7 +106,7 @@ def _shapes(network: NetworkSpec, device: Device) -> Iterator[Geometry]:
     bound = max(layer.accumulator_bound for layer in network.layers)
     scale = max(layer.in_scales[0] * layer.weight_scales[0] for layer in network.layers)
     pools = [layer.out_shape[1] for layer in network.layers if layer.pool > 1]
-    common = {
+    common: dict[str, Any] = {
         "max_lanes": lanes,
         "accumulator_width": max(12, (bound + 2).bit_length() + 1),
         "scale_width": max(8, scale.bit_length()),

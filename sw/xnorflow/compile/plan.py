@@ -74,13 +74,15 @@ class LayerPlan:
 
     @cached_property
     def unroll(self) -> Unroll:
-        """What the window's rows hold: whichever needs fewest passes."""
+        """What the window's rows hold: whichever needs fewest passes, of those within limits."""
+        limits = {name: range(low, high + 1) for name, low, high in self.geometry.limits}
+        allowed = [each for each in Unroll if each in limits.get("unroll", Unroll)]
 
         def count(unroll: Unroll) -> int:
             lines, columns, words = self._passes(unroll)
             return lines * columns * words
 
-        return Unroll.KERNEL if self.planes else min(Unroll, key=count)
+        return Unroll.KERNEL if self.planes else min(allowed, key=count)
 
     @property
     def passes_shape(self) -> tuple[int, int, int]:

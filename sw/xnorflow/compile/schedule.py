@@ -198,6 +198,18 @@ def _rows(plans: tuple[LayerPlan, ...], maps: list[MapLayout], shape: _Shape) ->
     return tuple(rows)
 
 
+def _within_limits(schedule: Schedule, geometry: Geometry) -> bool:
+    """Whether the cutting of the block keeps to the geometry's limits."""
+    limits = {name: range(low, high + 1) for name, low, high in geometry.limits}
+    values = {
+        "chunk_double": {int(schedule.double)},
+        "chunk_last": {schedule.chunk - 1},
+        "unit_first": {row.first for row in schedule.rows},
+        "unit_last": {row.count - 1 for row in schedule.rows},
+    }
+    return all(value in limits.get(name, (value,)) for name in values for value in values[name])
+
+
 def find_schedule(plans: tuple[LayerPlan, ...], geometry: Geometry, max_units: int) -> Schedule:
     """The schedule with the fewest cycles a unit that the memories allow.
 
@@ -209,6 +221,7 @@ def find_schedule(plans: tuple[LayerPlan, ...], geometry: Geometry, max_units: i
     best: Schedule | None = None
     smallest: int | None = None
     most_rows: int | None = None
+    beyond = False
     for shape in _shapes(plans, max_units):
         for double in (True, False):
             maps, used = _place(
@@ -222,6 +235,9 @@ def find_schedule(plans: tuple[LayerPlan, ...], geometry: Geometry, max_units: i
                 most_rows = min(most_rows or len(rows), len(rows))
                 continue
             found = Schedule(shape.units, rows, maps[0].units, double, used)
+            if not _within_limits(found, geometry):
+                beyond = True
+                continue
             if best is None or found.cycles(found.units) * best.units < (
                 best.cycles(best.units) * found.units
             ):
@@ -231,6 +247,11 @@ def find_schedule(plans: tuple[LayerPlan, ...], geometry: Geometry, max_units: i
         return best
     if most_rows is not None:
         raise too_small("the network", geometry, "layer_depth", most_rows, "program rows")
+    if beyond:
+        raise CompileError(
+            f"no schedule of the network keeps to the limits of {geometry}: blocks, or parts of "
+            "them, are cut otherwise; use a geometry without limits, or larger memories"
+        )
     raise too_small(
         "the network", geometry, "activation_depth", smallest or 0, "words in each bank"
     )

@@ -4,7 +4,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
+from zlib import crc32
+
+from xnorflow.core.program import Unroll, row_fields
 
 __all__ = ["Geometry"]
 
@@ -14,12 +19,39 @@ PIXEL_BITS = 8
 PIXEL_CHANNELS = 3
 """Most channels of an image whose bit-planes rest in the array's rows."""
 
+LIMITS: dict[str, dict[str, int]] = {
+    "mlp": {
+        "flat": 1,
+        "unroll": int(Unroll.WORDS),
+        **dict.fromkeys(
+            (
+                "planes", "border_enable", "border_bits", "unit_first", "start_line", "start_row",
+                "start_y", "start_slot", "start_column", "start_x", "row_last", "lane_last",
+                "kernel_row_last", "kernel_column_last", "ky_last", "kx_last", "plane_last",
+                "map_row_last", "map_width_last", "pool_last", "pool_overlap", "out_start_row",
+                "out_row_last", "out_column_last", "out_lane_last", "chunk_double", "chunk_stride",
+            ),
+            0,
+        ),
+    },
+}  # fmt: skip
+"""Limits of rows by name. ``mlp``: fully connected layers of one lane, nothing pooled, blocks that
+lie in the banks at once."""
+
+
+def _text(limits: Iterable[tuple[str, int, int]]) -> str:
+    return "".join(
+        f",{name}={low}" + ("" if low == high else f"..{high}") for name, low, high in limits
+    )
+
 
 @dataclass(frozen=True)
 class Geometry:
     """Shape and memory sizes of one accelerator, written ``3x3x8x32``.
 
-    Memory sizes may follow the shape: ``3x3x8x32,weight_depth=16384``.
+    Memory sizes may follow the shape, ``3x3x8x32,weight_depth=16384``, and then limits of the
+    program rows' fields, ``flat=1,word_last=0..31``: such an array is smaller, and computes only
+    networks whose rows keep to them. ``LIMITS`` has names for some, as in ``2x1x4x64,mlp``.
 
     Parameters
     ----------
@@ -54,7 +86,10 @@ class Geometry:
     accumulator_width : int
         Bits of a signed accumulator and of a threshold (12..32).
     scale_width : int
-        Bits of an unsigned lane scale s_l * t_j (8..18).
+        Bits of an unsigned lane scale s_l * t_j (1..18).
+    limits : tuple of (str, int, int)
+        Fields of a program row (core/program.py) with the least and the greatest value that they
+        have, sorted by name; others have any value. Where both are the same, the field is fixed.
 
     Raises
     ------
@@ -79,9 +114,10 @@ class Geometry:
     max_lanes: int = 3
     accumulator_width: int = 24
     scale_width: int = 16
+    limits: tuple[tuple[str, int, int], ...] = ()
 
     def __post_init__(self) -> None:
-        for field in fields(self):
+        for field in fields(self)[:-1]:
             value = getattr(self, field.name)
             if not isinstance(value, int) or isinstance(value, bool):
                 raise TypeError(f"Geometry: {field.name} must be an integer, not {value!r}")
@@ -104,11 +140,29 @@ class Geometry:
             ("pool_depth", 2, 1024),
             ("max_lanes", 1, 3),
             ("accumulator_width", 12, 32),
-            ("scale_width", 8, 18),
+            ("scale_width", 1, 18),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ValueError(f"Geometry: {name} must be from {low} to {high}, not {value}")
+        self._check_limits()
+
+    def _check_limits(self) -> None:
+        """Sort the limits; ValueError if one is of no field, or beyond its field."""
+        limits = tuple(sorted(self.limits))
+        object.__setattr__(self, "limits", ())
+        widths = {field.name: field.width for field in row_fields(self)}
+        object.__setattr__(self, "limits", limits)
+        if len({name for name, _, _ in limits}) < len(limits):
+            raise ValueError("Geometry: two limits of one field")
+        for name, low, high in limits:
+            if name not in widths:
+                raise ValueError(f"Geometry: {name} is no field of a program row")
+            if not 0 <= low <= high < 1 << widths[name]:
+                raise ValueError(
+                    f"Geometry: limits of {name} must rise, and lie between 0 and "
+                    f"{(1 << widths[name]) - 1}, not {low} and {high}"
+                )
 
     @classmethod
     def parse(cls, text: str) -> Geometry:
@@ -119,29 +173,63 @@ class Geometry:
             raise ValueError(
                 f"Geometry {text!r}: write streams x taps x columns x word width, as in 3x3x8x32"
             )
-        known = [field.name for field in fields(cls)][4:]
-        extra: dict[str, int] = {}
+        known = [field.name for field in fields(cls)][4:-1]
+        limitable = {field.name for field in row_fields(cls(2, 1, 2, 8))}
+        extra: dict[str, Any] = {}
+        limits = []
         for option in options:
+            if option in LIMITS:
+                limits += [(name, value, value) for name, value in LIMITS[option].items()]
+                continue
             name, _, value = option.partition("=")
+            low, _, high = value.partition("..")
+            if name in limitable and low.isdecimal() and (high or low).isdecimal():
+                limits.append((name, int(low), int(high or low)))
+                continue
             if name not in known or not value.isdecimal():
                 raise ValueError(
                     f"Geometry {text!r}: {option!r} is not name=number with a name of "
                     f"{', '.join(known)}"
                 )
             extra[name] = int(value)
-        return cls(*(int(part) for part in parts), **extra)
+        streams, taps, columns, word_width = (int(part) for part in parts)
+        return cls(streams, taps, columns, word_width, **extra, limits=tuple(limits))
 
     def __str__(self) -> str:
         text = f"{self.streams}x{self.taps}x{self.columns}x{self.word_width}"
-        for field in fields(self)[4:]:
+        for field in fields(self)[4:-1]:
             value = getattr(self, field.name)
             if value != field.default:
                 text += f",{field.name}={value}"
-        return text
+        left = dict.fromkeys(self.limits)
+        for name, values in LIMITS.items():
+            named = [(field, value, value) for field, value in values.items()]
+            if set(named) <= left.keys():
+                text += f",{name}"
+                left = {limit: None for limit in left if limit not in named}
+        return text + _text(left)
+
+    @property
+    def limits_text(self) -> str:
+        """The limits as they end the geometry's text."""
+        return _text(self.limits)
+
+    @property
+    def limits_hash(self) -> int:
+        """CRC-32 of ``limits_text``, by which a device says what it is made for; 0 for anything."""
+        return crc32(self.limits_text.encode())
 
     def with_memory(self, **sizes: int) -> Geometry:
         """The same shape with other memory sizes."""
-        return replace(self, **sizes)
+        return replace(self, **dict[str, Any](sizes))
+
+    def with_limits(self, limits: Mapping[str, int | tuple[int, int]]) -> Geometry:
+        """The same array for rows whose fields have these values, or lie between two."""
+        pairs = {
+            name: value if isinstance(value, tuple) else (value, value)
+            for name, value in limits.items()
+        }
+        return replace(self, limits=tuple((name, *pair) for name, pair in pairs.items()))
 
     # -- the array ---------------------------------------------------------------------------
 

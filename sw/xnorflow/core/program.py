@@ -10,14 +10,15 @@ A packet is two header words and then ``count`` items of one or more 32-bit word
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from xnorflow.core.geometry import Geometry
+if TYPE_CHECKING:
+    from xnorflow.core.geometry import Geometry
 
 __all__ = [
     "ROW_WORD_BITS",
@@ -75,13 +76,39 @@ def item_bits(geometry: Geometry, target: Target) -> int:
     }[target]
 
 
+_SIGNED = ("start_y", "start_x")
+
+
 @dataclass(frozen=True)
 class RowField:
-    """One unsigned field of a layer row."""
+    """One unsigned field of a layer row.
+
+    Parameters
+    ----------
+    name : str
+    width : int
+        Bits; a geometry's limits may leave fewer, or none.
+    description : str
+    fixed : int or None
+        The value that the field has in all rows: it takes no bits of a row.
+    """
 
     name: str
     width: int
     description: str
+    fixed: int | None = None
+
+    @property
+    def stored(self) -> int:
+        """Bits of a row that the field takes."""
+        return self.width if self.fixed is None else 0
+
+    def limited(self, low: int, high: int) -> RowField:
+        """The same field, with values from ``low`` to ``high`` only."""
+        width = high.bit_length()
+        if self.name in _SIGNED:  # two's complement: the highest bit is the sign
+            width = min(self.width, width + 1)
+        return replace(self, width=width, fixed=low if low == high else None)
 
 
 def row_fields(geometry: Geometry) -> tuple[RowField, ...]:
@@ -90,7 +117,17 @@ def row_fields(geometry: Geometry) -> tuple[RowField, ...]:
     ``*_last`` is a count less one. A *slot* is ``taps`` consecutive positions of a line, a *line
     group* ``streams`` consecutive lines: they lie at the same address of different banks. Images
     are counted in *units* of ``pixels`` images that are computed side by side. Addresses wrap.
+    Fields that ``geometry.limits`` names are narrower, or fixed.
     """
+    limits = {name: (low, high) for name, low, high in geometry.limits}
+    return tuple(
+        field.limited(*limits[field.name]) if field.name in limits else field
+        for field in _all_fields(geometry)
+    )
+
+
+def _all_fields(geometry: Geometry) -> tuple[RowField, ...]:
+    """The fields of any program."""
     address = (geometry.activation_depth - 1).bit_length()
     line = (geometry.streams - 1).bit_length()
     column = (geometry.taps - 1).bit_length()
@@ -175,7 +212,7 @@ def row_fields(geometry: Geometry) -> tuple[RowField, ...]:
 
 def row_words(geometry: Geometry) -> int:
     """Items of the row memory that one row takes."""
-    return -(-sum(field.width for field in row_fields(geometry)) // ROW_WORD_BITS)
+    return max(1, -(-sum(field.stored for field in row_fields(geometry)) // ROW_WORD_BITS))
 
 
 def pack_row(geometry: Geometry, values: Mapping[str, int]) -> int:
@@ -184,8 +221,9 @@ def pack_row(geometry: Geometry, values: Mapping[str, int]) -> int:
     Raises
     ------
     ValueError
-        If a field is missing, unknown, or too large for its width.
+        If a field is missing, unknown, too large for its width, or outside the geometry's limits.
     """
+    limits = {name: (low, high) for name, low, high in geometry.limits}
     fields = row_fields(geometry)
     if set(values) != {field.name for field in fields}:
         wrong = sorted(set(values) ^ {field.name for field in fields})
@@ -193,10 +231,16 @@ def pack_row(geometry: Geometry, values: Mapping[str, int]) -> int:
     row = shift = 0
     for field in fields:
         value = values[field.name]
-        if not 0 <= value < 1 << field.width:
+        low, high = limits.get(field.name, (0, (1 << field.width) - 1))
+        if not low <= value <= high and field.name in limits:
+            raise ValueError(
+                f"Layer row: {field.name} is {value}; this array is made for "
+                + (f"{low} alone" if low == high else f"{low} to {high}")
+            )
+        if not low <= value <= high:
             raise ValueError(f"Layer row: {field.name} is {value}; it has {field.width} bits")
-        row |= value << shift
-        shift += field.width
+        row |= (value if field.stored else 0) << shift
+        shift += field.stored
     return row
 
 

@@ -64,6 +64,7 @@ REGISTERS: dict[str, Register] = _table(
         "r",
         "their cycles that waited for pixels or for room for results; wraps around",
     ),
+    ("limits", "r", "CRC-32 of the limits of program rows that it is made for; 0: for any"),
 )
 
 

@@ -55,6 +55,8 @@ class Accelerator:
         self._resident = False
         self.info = DeviceInfo.read(transport)
         wanted = Geometry.parse(geometry) if isinstance(geometry, str) else geometry
+        if wanted is not None:
+            self.info = self.info.within(wanted)
         if wanted is not None and wanted != self.geometry:
             raise DeviceMismatch(
                 f"{self.info.name} is {self.geometry}, but {wanted} was asked for "
@@ -109,6 +111,7 @@ class Accelerator:
             If the device refuses the program.
         """
         program = to_program(source, self.geometry)
+        self.info = self.info.within(program.geometry)
         if program.geometry != self.geometry:
             raise ValueError(
                 f"The program was compiled for {program.geometry}, but {self.info.name} is "

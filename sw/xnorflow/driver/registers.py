@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.registers import (
@@ -95,13 +96,16 @@ class DeviceInfo:
     build_hash : int
         First 32 bits of its design's hash.
     geometry : Geometry
-        Shape and memory sizes.
+        Shape and memory sizes; without limits, of which it reports only
+    limits : int
+        their hash (``Geometry.limits_hash``).
     """
 
     name: str
     version: int
     build_hash: int
     geometry: Geometry
+    limits: int = 0
 
     @classmethod
     def read(cls, transport: Transport) -> DeviceInfo:
@@ -133,11 +137,14 @@ class DeviceInfo:
                 f"{transport.name}: build hash 0x{build_hash:08x}, but 0x{expected:08x} was "
                 "expected: the device was built from other sources; build or load it again"
             )
-        return cls(transport.name, version, build_hash, cls._geometry(registers, transport.name))
+        return cls(
+            transport.name, version, build_hash, cls._geometry(registers, transport.name),
+            registers.read("limits"),
+        )  # fmt: skip
 
     @staticmethod
     def _geometry(registers: RegisterFile, name: str) -> Geometry:
-        values = {depth: registers.read(depth) for depth in _DEPTHS}
+        values: dict[str, Any] = {depth: registers.read(depth) for depth in _DEPTHS}
         for register, names in _BYTES.items():
             packed = registers.read(register).to_bytes(4, "little")
             values |= dict(zip(names, packed, strict=False))
@@ -150,6 +157,27 @@ class DeviceInfo:
                 f"{name}: its registers describe no possible geometry ({error}); "
                 "the device or the link is damaged"
             ) from error
+
+    def within(self, geometry: Geometry) -> DeviceInfo:
+        """The same device, with ``geometry``'s limits if they are those that it is made for.
+
+        Raises
+        ------
+        DeviceMismatch
+            If the limits are others.
+        """
+        if geometry.limits_hash == self.limits:
+            return replace(self, geometry=replace(self.geometry, limits=geometry.limits))
+        if not self.limits:
+            raise DeviceMismatch(
+                f"{self.name} takes any program, but {geometry} is a geometry with limits; "
+                f"use {self.geometry}"
+            )
+        raise DeviceMismatch(
+            f"{self.name} is made for programs within limits, whose hash is 0x{self.limits:08x}, "
+            f"not 0x{geometry.limits_hash:08x} as in {geometry}; name the geometry in the manifest "
+            "of its bitstream"
+        )
 
     def require(self, geometry: Geometry, what: str) -> None:
         """DeviceMismatch unless the device has ``geometry``; ``what`` names who needs it."""
