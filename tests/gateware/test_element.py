@@ -21,7 +21,7 @@ from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.resting import windowed_loads
 from xnorflow.gateware.target import Target
 
-FORMS = ("portable", "chained", "compressed")
+FORMS = ("portable", "ice40", "chained", "compressed")
 
 # Shape and row: every word width; loads of 1, 2, 4, 8 and 16 beats; 1, 2 and 4 columns a hop;
 # sums that double; several pixel streams.
@@ -42,7 +42,9 @@ CASES = (
 @pytest.fixture(autouse=True)
 def _model_families(monkeypatch: pytest.MonkeyPatch) -> None:
     """Families whose cells can be simulated; other tests prove that they are the real ones."""
-    monkeypatch.setattr(target, "FAMILIES", (*target.FAMILIES, "chained", "compressed"))
+    for families in ("FAMILIES", "CELLS"):
+        known = getattr(target, families)
+        monkeypatch.setattr(target, families, (*known, "chained", "compressed"))
     monkeypatch.setitem(chains._CHAINS, "chained", add_cells)
     monkeypatch.setitem(chains._CHAINS, "compressed", add_cells)
     monkeypatch.setattr(element_module, "TWO_OUTPUTS", ("compressed",))
@@ -250,5 +252,5 @@ def test_row_outside_the_array() -> None:
 
 
 def test_unknown_family() -> None:
-    with pytest.raises(ValueError, match=r"family must be one of .* not 'ice40'"):
-        Target("ice40")
+    with pytest.raises(ValueError, match=r"family must be one of .* not 'spartan'"):
+        Target("spartan")

@@ -13,6 +13,8 @@ from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.layouts import bus_layout, load_layout
 from xnorflow.gateware.memory import BlockMemory
 from xnorflow.gateware.resting import windowed_loads
+from xnorflow.gateware.spram import SharedWeightBank
+from xnorflow.gateware.target import device_family
 
 __all__ = ["RowSkew", "SystolicArray", "WeightBank", "record_layout"]
 
@@ -170,6 +172,7 @@ class SystolicArray(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        self.shared = device_family(platform) == "ice40" and SharedWeightBank.fits(self.geometry)
         windows = ElementRow.load_windows(self.geometry)
         address = Mux(self.record.valid, self.record.address, self.load.address)
         loads = [
@@ -214,18 +217,29 @@ class SystolicArray(wiring.Component):
         taken = Signal(bus.shape(), name=f"taken_{hop}", reset_less=True)
         writes = Signal(len(columns), name=f"writes_{hop}")
         m.d.sync += taken.eq(bus)
+        if self.shared:
+            m.submodules[f"banks_{hop}"] = together = SharedWeightBank(geometry)
+            m.d.comb += [
+                together.address.eq(address),
+                together.writes.eq(writes),
+                together.bus.eq(taken),
+            ]
         for c in columns:
             column = hop * geometry.columns_per_hop + c
-            m.submodules[f"bank_{column}"] = bank = WeightBank(geometry)
             ours = bus.valid & (bus.target == Target.WEIGHT) & (bus.column == column)
             m.d.sync += writes[c].eq(ours)
-            m.d.comb += [
-                bank.address.eq(address),
-                bank.write.eq(writes[c]),
-                bank.bus.eq(taken),
-                self.weights[column].eq(bank.weights),
-            ]
-            banks.append(bank)
+            if self.shared:
+                weights = together.weights[c]
+            else:
+                m.submodules[f"bank_{column}"] = bank = WeightBank(geometry)
+                m.d.comb += [
+                    bank.address.eq(address),
+                    bank.write.eq(writes[c]),
+                    bank.bus.eq(taken),
+                ]
+                weights = bank.weights
+            m.d.comb += self.weights[column].eq(weights)
+            banks.append(weights)
         falling: data.View | None = None
         for row in rows:
             m.submodules[f"row_{hop}_{row}"] = unit = ElementRow(geometry, row=row)
@@ -236,7 +250,7 @@ class SystolicArray(wiring.Component):
                 ),
                 unit.idle.eq(idle[row].replicate(geometry.pixels)),
                 unit.loads.eq(loads.word_select(row, len(unit.loads))),
-                *(unit.weights[c].eq(banks[c].weights[row]) for c in columns),
+                *(unit.weights[c].eq(banks[c][row]) for c in columns),
             ]
             if geometry.doubles(row):
                 m.d.comb += unit.double.eq(double)

@@ -13,13 +13,16 @@ from xnorflow.gateware.compressor import Compressor
 from xnorflow.gateware.delay import delayed
 from xnorflow.gateware.popcount import PopcountTree
 from xnorflow.gateware.resting import Window, delayed_word, load_windows, resting_weights
-from xnorflow.gateware.target import PORTABLE, family_of
+from xnorflow.gateware.target import PORTABLE, device_family, family_of
 
 __all__ = ["ElementRow"]
 
 CHAIN_POSITIONS = 28
 """Most positions of a carry chain: longer ones waste fewer, shorter ones are quicker and easier to
 place. A path leads through two of them, by the timing analysis from end to end."""
+
+SHORT_CHAINS = ("ice40", "gowin")
+"""Families whose carry cells take no XOR: each count is an adder of its own."""
 
 TWO_OUTPUTS = ("xc7",)
 """Families with a LUT that is a full adder."""
@@ -107,7 +110,9 @@ class ElementRow(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         family = family_of(platform)
-        if family == PORTABLE:
+        if device_family(platform) in SHORT_CHAINS:
+            self._narrow(m)
+        elif family == PORTABLE:
             self._portable(m)
         elif family in TWO_OUTPUTS:
             self._compressed(m, family)
@@ -158,6 +163,51 @@ class ElementRow(wiring.Component):
             return Const(0, 1)
         above = self.sums_in[index]
         return Mux(self.double, above << 1, above) if self.geometry.doubles(self.row) else above
+
+    # -- an adder for each count -------------------------------------------------------------
+
+    def _narrow(self, m: Module) -> None:
+        geometry, tree = self.geometry, self.tree
+        beat, width = geometry.weight_beat, geometry.word_width
+        idle = self._delayed_idle(m)
+
+        def add(a: Value, b: Value, carry: Value) -> Value:
+            """The carry enters the chain at a position of its own."""
+            return (Cat(Const(1, 1), a) + Cat(carry, b))[1:]
+
+        for column in range(geometry.columns_per_hop):
+            resting = Signal(width, name=f"resting_{column}", reset_less=True)
+            with m.If(self.loads[0]):
+                m.d.sync += resting.eq(Cat(resting, self.weights[column])[beat:])
+            for pixel in range(geometry.pixels):
+                index = column * geometry.pixels + pixel
+                differ = self.words[pixel] ^ resting
+                leaves = width // 4
+                threes = [differ[at::leaves][:3] for at in range(leaves)]
+                counts: list[Value] = [
+                    Cat(a ^ b ^ c, (a & b) | (c & (a ^ b))) for a, b, c in threes
+                ]
+                slots: list[Value] = list(differ[3 * leaves :])
+                for level in range(1, tree.levels + 1):
+                    if level > 1:
+                        pairs = zip(counts[::2], counts[1::2], strict=True)
+                        counts = [add(a, b, slots.pop()) for a, b in pairs]
+                    name = f"{column}_{pixel}_{level}"
+                    fields = [
+                        Signal(level + 1, name=f"count_{name}_{at}", reset_less=True)
+                        for at in range(len(counts))
+                    ]
+                    later = Signal(len(slots), name=f"slots_{name}", reset_less=True)
+                    domain = m.d.sync if tree.registered(level) else m.d.comb
+                    domain += [
+                        *(field.eq(count) for field, count in zip(fields, counts, strict=True)),
+                        later.eq(Cat(slots)),
+                    ]
+                    if level == tree.levels:
+                        with m.If(idle[pixel]):
+                            m.d.sync += [field.eq(0) for field in [*fields, later]]
+                    counts, slots = list(fields), list(later)
+                m.d.sync += self.sums_out[index].eq(add(self._above(index), counts[0], slots[0]))
 
     # -- carry chains of a family's cells ----------------------------------------------------
 

@@ -12,7 +12,7 @@ from xnorflow.core.geometry import PIXEL_BITS, PIXEL_CHANNELS, Geometry
 from xnorflow.gateware.banks import window_layout
 from xnorflow.gateware.layouts import beat_layout, pass_layout
 from xnorflow.gateware.selector import Selector
-from xnorflow.gateware.target import family_of
+from xnorflow.gateware.target import device_family
 
 __all__ = ["Fetch"]
 
@@ -241,7 +241,7 @@ class Fetch(wiring.Component):
 
         # Cycles 2 and 3 read, cycle 4 brings the words here. Cycle 5: bank rows to lines. Cycle 6:
         # bank columns to words, where a word outside the map is the border's or none.
-        family = family_of(platform)
+        family = device_family(platform)
         lines, words = Selector(family, streams), Selector(family, taps + 1)
         of_line = Signal(data.ArrayLayout(lines.width, streams), reset_less=True)
         of_word = Signal(data.ArrayLayout(words.width, rows), reset_less=True)

@@ -5,16 +5,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth import ClockSignal, Const, Module, Signal, Value
+from amaranth import ClockDomain, ClockSignal, Const, Module, Signal, Value
 from amaranth.hdl import Instance
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
+from amaranth.lib.memory import Memory, ReadPort
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from xnorflow.gateware.target import family_of
+from xnorflow.gateware.target import device_family, family_of
 
-__all__ = ["BlockMemory", "Lane", "ecp5_blocks"]
+__all__ = ["BlockMemory", "Lane", "early_read", "ecp5_blocks"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,19 @@ def ecp5_blocks(width: int, depth: int, granularity: int) -> tuple[int, list[lis
             ]
             return shape, [cut[at : at + lanes] for at in range(0, len(cut), lanes)]
     return None
+
+
+def early_read(m: Module, memory: Memory, platform: object) -> ReadPort:
+    """A read port whose data come in the cycle of the address, which must be a register.
+
+    An iCE40 has no memory in LUTs: there a block reads at the clock's falling edge, half a cycle
+    after the address and half a cycle before the data are used.
+    """
+    if device_family(platform) != "ice40":
+        return memory.read_port(domain="comb")
+    m.domains.falling = ClockDomain(clk_edge="neg", reset_less=True, local=True)
+    m.d.comb += ClockSignal("falling").eq(ClockSignal())
+    return memory.read_port(domain="falling")
 
 
 class BlockMemory(wiring.Component):
@@ -100,7 +113,7 @@ class BlockMemory(wiring.Component):
         return m
 
     def _portable(self, m: Module) -> None:
-        m.submodules.memory = memory = Memory(shape=self.width, depth=self.depth, init=[])
+        m.submodules.block_ram = memory = Memory(shape=self.width, depth=self.depth, init=[])
         write = memory.write_port(granularity=self.granularity)
         read = memory.read_port()
         held = Signal(self.width)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A short queue in LUT memory, with a register behind it."""
+"""A short queue in LUT memory (iCE40: block memory), with a register behind it."""
 
 from amaranth import Module, Mux, Signal
 from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
+from xnorflow.gateware.memory import early_read
 
 __all__ = ["Queue"]
 
@@ -50,7 +52,7 @@ class Queue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.memory = memory = Memory(shape=self.shape, depth=self.depth, init=[])
-        write, read = memory.write_port(), memory.read_port(domain="comb")
+        write, read = memory.write_port(), early_read(m, memory, platform)
         level = Signal(range(self.depth + 1))
         some = Signal()  # the memory is not empty
         take = Signal()

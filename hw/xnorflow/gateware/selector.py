@@ -9,7 +9,7 @@ from amaranth import Array, Const, Mux, Value
 
 __all__ = ["Selector"]
 
-_FOUR_INPUTS = ("ecp5",)
+_FOUR_INPUTS = ("ecp5", "ice40", "gowin")
 """Families whose LUTs have four inputs."""
 
 

@@ -10,6 +10,7 @@ from amaranth.utils import ceil_log2
 from xnorflow.core.geometry import PIXEL_BITS, PIXEL_CHANNELS, Geometry
 from xnorflow.gateware.inwalk import spot_layout
 from xnorflow.gateware.layouts import write_layout
+from xnorflow.gateware.memory import early_read
 from xnorflow.gateware.modulo import next_modulo
 
 __all__ = ["PIECE", "LaneTurner"]
@@ -166,7 +167,7 @@ class LaneTurner(wiring.Component):
         ]
         m.d.sync += waits.eq(will_wait)
         writing = self._write(
-            m, memory, (lane_last, one_lane), word, complete=complete, waits=waits,
+            m, platform, memory, (lane_last, one_lane), word, complete=complete, waits=waits,
             will_wait=will_wait,
         )  # fmt: skip
         m.d.comb += self.busy.eq(full | waits | writing)
@@ -175,6 +176,7 @@ class LaneTurner(wiring.Component):
     def _write(
         self,
         m: Module,
+        platform: object,
         memory: Memory,
         lanes: tuple[Signal, Signal],
         word: data.View,
@@ -185,7 +187,7 @@ class LaneTurner(wiring.Component):
     ) -> Signal:
         """Read complete words' lanes and write them to the banks. Returns: under way."""
         geometry = self.geometry
-        port = memory.read_port(domain="comb")
+        port = early_read(m, memory, platform)
         lane_last, one_lane = lanes
         waiting = Signal(word.shape(), reset_less=True)
         now = Signal(word.shape(), reset_less=True)
