@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From one clock to another that has nothing to do with it: pulses, and words of a stream."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal, Value
+from amaranth.hdl import ShapeLike
+from amaranth.lib import stream, wiring
+from amaranth.lib.cdc import FFSynchronizer
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["StreamCrossing", "cross_level", "cross_pulse"]
+
+
+def cross_level(m: Module, level: Value, *, to: str, name: str) -> Signal:
+    """A level that a register gives, two to three cycles later in the domain ``to``."""
+    there = Signal(len(level), name=f"{name}_{to}")
+    m.submodules[f"{name}_to_{to}"] = FFSynchronizer(level, there, o_domain=to)
+    return there
+
+
+def cross_pulse(m: Module, pulse: Value, *, source: str, to: str, name: str) -> Signal:
+    """A pulse for each cycle with ``pulse`` in ``source``, three cycles of ``to`` apart or more."""
+    flips, seen = Signal(name=f"{name}_flips"), Signal(name=f"{name}_seen")
+    with m.If(pulse):
+        m.d[source] += flips.eq(~flips)
+    there = cross_level(m, flips, to=to, name=f"{name}_flips")
+    result = Signal(name=f"{name}_crossed")
+    m.d[to] += [seen.eq(there), result.eq(there ^ seen)]
+    return result
+
+
+class StreamCrossing(wiring.Component):
+    """Hands on a word when the other side has seen that it is there; at most one is under way.
+
+    The word itself does not pass a register: its sender keeps it until it is taken.
+
+    Parameters
+    ----------
+    shape : ShapeLike
+        Of a word.
+    source, to : str
+        Domains.
+
+    Members
+    -------
+    i : In(stream)
+        In ``source``.
+    o : Out(stream)
+        In ``to``.
+    """
+
+    def __init__(self, shape: ShapeLike, *, source: str, to: str) -> None:
+        self.source = source
+        self.to = to
+        words = stream.Signature(shape)
+        super().__init__({"i": In(words), "o": Out(words)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        asks, waits = Signal(), Signal()
+        taken = Signal()
+        asked = cross_level(m, asks, to=self.to, name="asks")
+        answered = cross_level(m, taken, to=self.source, name="taken")
+        with m.If(self.i.valid & ~waits):
+            m.d[self.source] += [asks.eq(~asks), waits.eq(1)]
+        m.d.comb += [
+            self.i.ready.eq(waits & (answered == asks)),
+            self.o.valid.eq(asked != taken),
+            self.o.payload.eq(self.i.payload),
+        ]
+        with m.If(self.i.ready):
+            m.d[self.source] += waits.eq(0)
+        with m.If(self.o.valid & self.o.ready):
+            m.d[self.to] += taken.eq(asked)
+        return m

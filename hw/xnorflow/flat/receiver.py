@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The flat accelerator's input: the highest bit of each byte, gathered into codes."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from xnorflow.core.geometry import PIXEL_BITS, Geometry
+from xnorflow.gateware.layouts import row_layout
+
+__all__ = ["FlatReceiver"]
+
+
+class FlatReceiver(wiring.Component):
+    """Takes an image's bytes and hands them on as granules of codes.
+
+    Members
+    -------
+    enable : In(1)
+        Bytes are taken.
+    row : In(row_layout)
+        The program's first row.
+    pixels : In(stream)
+    ends_granule, ends_word, ends_image : Out(1)
+        The byte that is taken in this cycle is the last one of those.
+    write, codes : Out
+        In the next cycle: a granule, its first channel in the lowest bit.
+    """
+
+    def __init__(self, geometry: Geometry) -> None:
+        self.geometry = geometry
+        super().__init__(
+            {
+                "enable": In(1),
+                "row": In(row_layout(geometry)),
+                "pixels": In(stream.Signature(PIXEL_BITS)),
+                "ends_granule": Out(1),
+                "ends_word": Out(1),
+                "ends_image": Out(1),
+                "write": Out(1),
+                "codes": Out(geometry.columns),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        geometry, row = self.geometry, self.row
+        count = geometry.columns
+        channel = Signal(ceil_log2(geometry.word_width))  # in its word
+        word = Signal(len(row.word_last))
+        tail_last = Signal(len(channel))
+        last_word, next_last = Signal(), Signal()  # it is the last one; the one after it is
+        take, ends = Signal(), Signal()
+        m.d.sync += [tail_last.eq(row.tail - 1), next_last.eq(word + 1 == row.word_last)]
+        m.d.comb += [
+            self.pixels.ready.eq(self.enable),
+            take.eq(self.pixels.valid & self.enable),
+            ends.eq(last_word & (channel == tail_last)),
+            self.ends_image.eq(take & ends),
+            self.ends_word.eq(take & (ends | (channel == geometry.word_width - 1))),
+            self.ends_granule.eq(take & (ends | (channel[: ceil_log2(count)] == count - 1))),
+        ]
+        m.d.sync += self.write.eq(self.ends_granule)
+        bit = self.pixels.payload[-1]
+        with m.If(take):
+            m.d.sync += channel.eq(channel + 1)
+            for at in range(count):
+                with m.If(channel[: ceil_log2(count)] == at):
+                    m.d.sync += [
+                        self.codes[at].eq(bit),
+                        *([self.codes[1:].eq(0)] if at == 0 else []),
+                    ]
+        with m.If(self.ends_word):
+            m.d.sync += [channel.eq(0), word.eq(word + 1), last_word.eq(next_last)]
+        with m.If(self.ends_image | ~self.enable):
+            m.d.sync += [channel.eq(0), word.eq(0), last_word.eq(row.word_last == 0)]
+        return m
