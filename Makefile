@@ -14,10 +14,13 @@ BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP   := $(BIN)/python -m pip --disable-pip-version-check install -q --no-warn-script-location
 
+BOARDS   ?= icebreaker tangnano20k ulx3s-25f
+SMALLEST := 2x1x2x64,activation_depth=64,weight_bus=16,weight_depth=1024,accumulator_depth=4,layer_depth=4,scale_depth=8,pool_depth=2,max_lanes=1,accumulator_width=12,scale_width=1,mlp,cw_last=0..3,out_word_last=0..3,tile_last=0..31,unit_last=0..3,word_last=0..7
+
 # Every test process gets one core.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help setup sim test test-all formal lint format verilog clean
+.PHONY: help setup sim test test-all formal lint format verilog bitstreams bitstream-smallest clean
 
 help:
 	@echo "make sim        set up, then classify real images on the simulated array"
@@ -25,6 +28,7 @@ help:
 	@echo "make test-all   the slow tests too"
 	@echo "make formal     proofs about the small blocks"
 	@echo "make verilog    write the accelerator of GEOMETRY ($(GEOMETRY)) to build/"
+	@echo "make bitstreams rebuild bitstreams/ for all boards of BOARDS ($(BOARDS)); an hour or less"
 	@echo "make lint       ruff and mypy;  make format rewrites the layout"
 	@echo "make setup      only the set-up: $(BIN)/xnorflow is then the command line"
 	@echo "make clean      remove what make and the tools wrote, the set-up included"
@@ -72,6 +76,20 @@ format: $(READY)
 
 verilog: $(READY)
 	@$(BIN)/xnorflow verilog --geometry $(GEOMETRY) -o build/xnorflow-$(GEOMETRY).v
+
+# The tools of the FPGAs are an extra, which nothing else needs.
+$(VENV)/.fpga: $(READY)
+	@$(PIP) -e '.[dev,fpga]' -c constraints.txt
+	@touch $@
+
+bitstreams: $(VENV)/.fpga
+	@for board in $(BOARDS); do \
+	    $(BIN)/xnorflow build --board $$board -o bitstreams/$$board || exit 1; \
+	done
+
+# For continuous integration: an array of two columns, in minutes.
+bitstream-smallest: $(VENV)/.fpga
+	@$(BIN)/xnorflow build --board icebreaker --geometry $(SMALLEST) --clock 24 -o build/smallest
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

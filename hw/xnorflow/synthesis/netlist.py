@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Synthesis with Yosys for ECP5 and 7-series, and what the result takes."""
+"""Synthesis with Yosys, and what the result takes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from xnorflow.synthesis.tools import YOSYS, run_tool
 
 __all__ = ["FAMILIES", "Resources", "open_carries", "synthesise"]
 
-FAMILIES = ("ecp5", "xc7")
+FAMILIES = ("ecp5", "xc7", "ice40", "gowin")
 
 # Each module by itself, then flattened: registers of equal delay in different places must stay
 # apart, and Yosys would merge them into one whose net spans the chip. ABC instead of ABC9: the
 # critical paths are carry cells that neither changes, and ABC9 trips over their names.
+_ANY_COLLISION = "setparam -set COLLISION_X_MASK 1'1 */t:$memrd_v2 */r:MEMID=*block_ram %i"
+"""A word that is read while it is written is undefined (gateware/memory.py); else Yosys spends
+registers and multiplexers on it."""
+
 _SCRIPTS = {
     "ecp5": (
         "synth_lattice -family ecp5 -nowidelut -noiopad -noflatten -top {top} -run begin:map_luts",
@@ -39,6 +43,28 @@ _SCRIPTS = {
         "clean",
         "blackbox =A:whitebox",
     ),
+    # Small devices: what is the same is shared. ABC as above.
+    "ice40": (
+        _ANY_COLLISION,
+        "synth_ice40 -device u -dsp -top {top} -run begin:map_luts",
+        "techmap -map +/ice40/latches_map.v",
+        "abc -lut 4",
+        "ice40_wrapcarry -unwrap",
+        "techmap -map +/ice40/ff_map.v",
+        "clean",
+        "opt_lut -tech ice40",
+        "synth_ice40 -device u -run map_cells:blif",
+        "blackbox =A:whitebox",
+    ),
+    "gowin": (
+        _ANY_COLLISION,
+        "synth_gowin -family gw2a -top {top} -run begin:map_luts",
+        "sort",
+        "abc -lut 4",
+        "clean",
+        "synth_gowin -family gw2a -run map_cells:vout",
+        "blackbox =A:whitebox",
+    ),
 }
 
 
@@ -50,11 +76,13 @@ class Resources:
     ----------
     lut : int
         ECP5: LUT4 + 2 for each CCU2C, and 6 for a DPR16X4 (4 of memory, 2 to write them). 7-series:
-        LUT1..LUT6 and LUT6_2 one each; those used as memory or shift register likewise.
+        LUT1..LUT6 and LUT6_2 one each; those used as memory or shift register likewise. iCE40:
+        SB_LUT4. Gowin: LUT1..LUT4, ALU, and 4 for a RAM16SDP4.
     ff : int
         Flip-flops.
     memory_blocks : int
-        ECP5: DP16KD (18 kbit). 7-series: halves of a RAMB36E1, so RAMB18E1 count one.
+        ECP5: DP16KD (18 kbit). 7-series: halves of a RAMB36E1, so RAMB18E1 count one. iCE40:
+        SB_RAM40_4K (4 kbit). Gowin: BSRAM (18 kbit).
     dsp : int
         Multipliers.
     """
@@ -89,11 +117,33 @@ def _xc7(cells: dict[str, int]) -> Resources:
     )
 
 
-_COUNTS = {"ecp5": _ecp5, "xc7": _xc7}
+def _starting(cells: dict[str, int], *names: str) -> int:
+    return sum(number for cell, number in cells.items() if cell.startswith(names))
+
+
+def _ice40(cells: dict[str, int]) -> Resources:
+    return Resources(
+        lut=cells.get("SB_LUT4", 0),
+        ff=_starting(cells, "SB_DFF"),
+        memory_blocks=_starting(cells, "SB_RAM40_4K"),
+        dsp=cells.get("SB_MAC16", 0),
+    )
+
+
+def _gowin(cells: dict[str, int]) -> Resources:
+    return Resources(
+        lut=_starting(cells, "LUT", "ALU") + 4 * _starting(cells, "RAM16"),
+        ff=_starting(cells, "DFF"),
+        memory_blocks=_starting(cells, "SDP", "DPB", "DPX", "SP", "SPX"),
+        dsp=_starting(cells, "MULT"),
+    )
+
+
+_COUNTS = {"ecp5": _ecp5, "xc7": _xc7, "ice40": _ice40, "gowin": _gowin}
 
 
 def synthesise(source: str, top: str, family: str, folder: Path, *, language: str) -> Resources:
-    """Synthesise a design; for ECP5 its netlist is then in ``folder``/netlist.json.
+    """Synthesise a design; a netlist for nextpnr is then in ``folder``/netlist.json.
 
     Parameters
     ----------
@@ -102,7 +152,7 @@ def synthesise(source: str, top: str, family: str, folder: Path, *, language: st
     top : str
         Name of the top module.
     family : str
-        ``"ecp5"`` or ``"xc7"``.
+        One of ``FAMILIES``.
     folder : Path
         Gets every file, the logs included.
     language : str
@@ -124,13 +174,14 @@ def synthesise(source: str, top: str, family: str, folder: Path, *, language: st
         "flatten",
         "clean",
         "tee -q -o stat.json stat -json",
-        *(["write_json yosys.json"] if family == "ecp5" else []),
+        *(["write_json yosys.json"] if family != "xc7" else []),
     ]
     run_tool(YOSYS, ["-q", "-l", "yosys.log", "-p", "; ".join(commands)], folder, "yosys.out")
     cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
-    if family == "ecp5":
+    if family != "xc7":
         netlist = json.loads((folder / "yosys.json").read_text())
-        open_carries(netlist["modules"][top])
+        if family == "ecp5":
+            open_carries(netlist["modules"][top])
         netlist["modules"] = {top: netlist["modules"][top]}
         (folder / "netlist.json").write_text(json.dumps(netlist))
         (folder / "yosys.json").unlink()

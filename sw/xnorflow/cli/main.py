@@ -17,6 +17,7 @@ import typer
 from xnorflow.cli import (
     artifacts,
     bench,
+    build,
     compiling,
     evaluating,
     explore,
@@ -81,6 +82,7 @@ app.command("compile")(compiling.compile_artifact)
 app.command("explore")(explore.explore)
 app.command("verilog")(hardware.verilog)
 app.command("serve-uart")(serving.serve_uart)
+app.command("build")(build.build)
 app.add_typer(bench.app, name="bench")
 
 

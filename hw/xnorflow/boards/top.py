@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a board's FPGA holds: the PLL, and a device on the pins of its UART."""
+
+from __future__ import annotations
+
+from amaranth import ClockDomain, Fragment, Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from xnorflow.boards.board import Board
+from xnorflow.boards.pll import Setting, add_pll
+from xnorflow.gateware.target import Target
+
+__all__ = ["BoardTop"]
+
+
+class BoardTop(wiring.Component):
+    """Clock, rx and tx of a board.
+
+    There is no reset: a bitstream says what registers begin with, and the host can abort.
+
+    Parameters
+    ----------
+    board : Board
+    setting : Setting
+        The PLL's.
+    device : Component
+        With ``rx`` and ``tx``, in the domain ``sync``.
+    slow_host : bool
+        The oscillator clocks ``sync``, and the PLL the domain ``array``; else the PLL clocks
+        ``sync``.
+    """
+
+    def __init__(
+        self, board: Board, setting: Setting, device: wiring.Component, *, slow_host: bool = False
+    ) -> None:
+        self.board = board
+        self.slow_host = slow_host
+        self.setting = setting
+        self.device = device
+        super().__init__({"clk": In(1), "rx": In(1), "tx": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        board = self.board
+        m.domains.sync = domain = ClockDomain(reset_less=True)
+        clock, slow = add_pll(
+            m, board.family, self.setting, board.oscillator_mhz, self.clk, part=board.part
+        )
+        if self.slow_host:
+            m.domains.array = array = ClockDomain(reset_less=True)
+            m.d.comb += array.clk.eq(clock)
+            clock = slow
+        m.d.comb += [
+            domain.clk.eq(clock),
+            self.device.rx.eq(self.rx),
+            self.tx.eq(self.device.tx),
+        ]
+        m.submodules.device = Fragment.get(self.device, Target(board.family))
+        return m

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a board and a geometry to a bitstream that meets its clock."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import rtlil
+
+from xnorflow.boards.board import Board, BoardError
+from xnorflow.boards.pll import Setting
+from xnorflow.boards.top import BoardTop
+from xnorflow.core.geometry import Geometry
+from xnorflow.flat.accelerator import FlatAccelerator
+from xnorflow.flat.timing import is_flat
+from xnorflow.gateware.target import Target
+from xnorflow.gateware.verilog import uninitialised_memories
+from xnorflow.links.uart import UartAccelerator, UartDevice
+from xnorflow.synthesis.expected import Expected, expected
+from xnorflow.synthesis.implement import CriticalPath, pack, place, versions
+from xnorflow.synthesis.netlist import Resources, synthesise
+from xnorflow.synthesis.route import Routed
+from xnorflow.synthesis.tools import SynthesisError
+
+__all__ = ["STEPS", "Built", "TimingError", "build", "describe", "write_bitstream"]
+
+STEPS = ("describing", "synthesising", "placing and routing", "packing")
+ATTEMPTS = 3
+AIM = 1.05
+"""The router aims this much higher than the clock."""
+SLOWER = 0.98
+"""The next clock that is tried, as a share of what routing met."""
+BAUD_ERROR = 0.02
+_HASH_MARK = 0x9E3779B1
+"""Stands for the build hash while the rest of the design is hashed."""
+
+
+class TimingError(SynthesisError):
+    """Routing does not meet the clock; the message names the critical path."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A bitstream, and what is known of it.
+
+    Parameters
+    ----------
+    board : Board
+    geometry : Geometry
+    setting : Setting
+        The PLL's.
+    design_hash : str
+        SHA-256 of the description that was synthesised, pins and tools' arguments; its first 32
+        bits are the device's ``build_hash``.
+    resources : Resources
+    routed : Routed
+    critical : CriticalPath
+    bitstream : Path
+    """
+
+    board: Board
+    geometry: Geometry
+    setting: Setting
+    design_hash: str
+    resources: Resources
+    routed: Routed
+    critical: CriticalPath
+    bitstream: Path
+
+    @property
+    def gops(self) -> float:
+        """Binary operations a second, in 10^9: XNORs and additions."""
+        return 2 * self.geometry.xnors_per_cycle * self.setting.mhz * 1e-3
+
+    @cached_property
+    def expected(self) -> list[Expected]:
+        """What the shipped networks that fit may do."""
+        return expected(self.geometry, self.setting.mhz, self.board.baud)
+
+    def manifest(self) -> dict[str, Any]:
+        """What bitstreams/<board>/manifest.json holds."""
+        content = self.bitstream.read_bytes()
+        return {
+            "board": self.board.name,
+            "design_hash": self.design_hash,
+            "geometry": str(self.geometry),
+            "clock_mhz": round(self.setting.mhz, 4),
+            "fmax_mhz": round(self.routed.fmax_mhz, 2),
+            "baud": self.board.baud,
+            "lut": self.resources.lut,
+            "ff": self.resources.ff,
+            "memory_blocks": self.resources.memory_blocks,
+            "dsp": self.resources.dsp,
+            "gops": round(self.gops, 2),
+            "images_per_second": {
+                each.network: {"array": round(each.array, 1), "link": round(each.link, 1)}
+                for each in self.expected
+            },
+            "utilisation": {
+                kind: list(counts) for kind, counts in self.routed.utilisation.items() if counts[0]
+            },
+            "critical_path": str(self.critical),
+            "bitstream": self.bitstream.name,
+            "bitstream_bytes": len(content),
+            "bitstream_sha256": hashlib.sha256(content).hexdigest(),
+            "tools": versions(self.board.family),
+        }
+
+
+def divisor_of(board: Board, mhz: float) -> int:
+    """Clock cycles of a bit on the UART; BoardError if none comes near enough."""
+    exact = mhz * 1e6 / board.baud
+    divisor = round(exact)
+    if divisor < 1 or abs(divisor / exact - 1) > BAUD_ERROR:
+        raise BoardError(
+            f"{board.name}: {mhz:g} MHz is no multiple of {board.baud} baud, within 2 %"
+        )
+    return divisor
+
+
+def top_of(board: Board, setting: Setting, geometry: Geometry, build_hash: int) -> BoardTop:
+    """The board's top: with a flat accelerator where the geometry allows it.
+
+    A flat accelerator's host link runs with the oscillator's clock, so that it does not bound the
+    array's.
+    """
+    if not is_flat(geometry):
+        device: UartDevice = UartAccelerator(
+            geometry, divisor=divisor_of(board, setting.mhz), build_hash=build_hash
+        )
+        return BoardTop(board, setting, device)
+    flat = FlatAccelerator(geometry, build_hash=build_hash, array_domain="array")
+    device = UartDevice(flat, divisor=divisor_of(board, board.oscillator_mhz))
+    return BoardTop(board, setting, device, slow_host=True)
+
+
+def describe(board: Board, setting: Setting, geometry: Geometry) -> tuple[str, str]:
+    """RTLIL of a board's top, and the design's hash.
+
+    The same sources, board and geometry give the same text, wherever and whenever it is made.
+    """
+    top = top_of(board, setting, geometry, _HASH_MARK)
+    with uninitialised_memories():
+        text = rtlil.convert(top, name="top", platform=Target(board.family), emit_src=False)
+    mark = f"32'{_HASH_MARK:032b}"
+    if mark not in text:
+        raise RuntimeError("the build hash has no place in the design")
+    arguments = [*board.nextpnr, *board.options, str(board.seed), *board.pins.values()]
+    digest = hashlib.sha256("\n".join([text, *arguments]).encode()).hexdigest()
+    return text.replace(mark, f"32'{int(digest[:8], 16):032b}"), digest
+
+
+def build(
+    board: Board,
+    folder: Path,
+    *,
+    geometry: Geometry | None = None,
+    clock_mhz: float | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Built:
+    """Synthesise, place, route and pack.
+
+    Parameters
+    ----------
+    board : Board
+    folder : Path
+        Gets every file: netlist, logs, reports, bitstream.
+    geometry : Geometry or None
+        The board's own if None.
+    clock_mhz : float or None
+        A clock that must be met. If None, the board's own is tried, and where routing does not
+        meet it, the fastest one that the PLL makes and routing meets.
+    progress : callable or None
+        Is told each step, one of ``STEPS``.
+
+    Raises
+    ------
+    TimingError
+        If the clock is not met.
+    BoardError
+        If the PLL or the UART cannot do it.
+    SynthesisError
+        If a tool is missing or fails, or the design does not fit.
+    """
+    tell = progress or (lambda step: None)
+    geometry = geometry or board.geometry
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = clock_mhz or board.clock_mhz
+    for _ in range(ATTEMPTS):
+        setting = board.setting(wanted)
+        tell(STEPS[0])
+        text, digest = describe(board, setting, geometry)
+        tell(STEPS[1])
+        resources = synthesise(text, "top", board.family, folder, language="rtlil")
+        tell(STEPS[2])
+        routed, critical = place(board, folder, target_mhz=AIM * setting.mhz)
+        if routed.fmax_mhz >= setting.mhz:
+            tell(STEPS[3])
+            bitstream = pack(board, folder)
+            return Built(board, geometry, setting, digest, resources, routed, critical, bitstream)
+        if clock_mhz is not None:
+            break
+        wanted = SLOWER * routed.fmax_mhz
+    raise TimingError(
+        f"{board.name}: {geometry} at {setting.mhz:g} MHz is routed for {routed.fmax_mhz:.1f} MHz "
+        f"only. The longest path takes {critical}. Ask for a slower clock with --clock, or for a "
+        "smaller array with --geometry"
+    )
+
+
+def write_bitstream(built: Built, folder: Path) -> Path:
+    """Write manifest.json and the bitstream into a folder. Returns the bitstream's file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.json").write_text(json.dumps(built.manifest(), indent=2) + "\n")
+    path = folder / (built.board.name + built.bitstream.suffix)
+    shutil.copyfile(built.bitstream, path)
+    return path

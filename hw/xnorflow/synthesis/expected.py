@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many images a second a board may be expected to classify."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xnorflow.compile.errors import CompileError
+from xnorflow.compile.program import Program, compile_network
+from xnorflow.core.artifact import Artifact
+from xnorflow.core.geometry import Geometry
+from xnorflow.flat import timing
+from xnorflow.zoo.catalog import artifact_path, names
+
+__all__ = ["Expected", "expected"]
+
+BITS_A_BYTE = 10
+"""On a UART, with start and stop bit."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A shipped network on a board.
+
+    Parameters
+    ----------
+    network : str
+    array : float
+        Images a second that the array computes, by the exact count of cycles.
+    link : float
+        Images a second whose bytes a UART brings, were there nothing else on it.
+    """
+
+    network: str
+    array: float
+    link: float
+
+
+def expected(geometry: Geometry, clock_mhz: float, baud: int) -> list[Expected]:
+    """For each shipped network that fits the geometry."""
+    found = []
+    for name in names():
+        try:
+            program = compile_network(Artifact.load(artifact_path(name)), geometry)
+        except CompileError:
+            continue
+        height, width, channels = program.network.image_shape
+        found.append(
+            Expected(
+                name,
+                array=clock_mhz * 1e6 * program.block / _cycles(program),
+                link=baud / BITS_A_BYTE / (height * width * channels),
+            )
+        )
+    return found
+
+
+def _cycles(program: Program) -> int:
+    if timing.is_flat(program.geometry):
+        return timing.block_cycles(program, program.block)
+    return program.block_cycles(program.block)

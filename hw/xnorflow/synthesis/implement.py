@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Placement, routing and packing for a board: from a netlist to a bitstream."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xnorflow.boards.board import Board
+from xnorflow.synthesis.route import Routed
+from xnorflow.synthesis.tools import (
+    ECPPACK,
+    GOWIN_PACK,
+    ICEPACK,
+    NEXTPNR_ECP5,
+    NEXTPNR_GOWIN,
+    NEXTPNR_ICE40,
+    YOSYS,
+    run_tool,
+    tool_version,
+)
+
+__all__ = ["CriticalPath", "pack", "place", "versions"]
+
+_NEXTPNR = {"ecp5": NEXTPNR_ECP5, "ice40": NEXTPNR_ICE40, "gowin": NEXTPNR_GOWIN}
+_PACKERS = {"ecp5": ECPPACK, "ice40": ICEPACK, "gowin": GOWIN_PACK}
+
+
+@dataclass(frozen=True)
+class CriticalPath:
+    """What bounds the clock.
+
+    Parameters
+    ----------
+    begins, ends : str
+        Names of the nets, or cells, at its two ends.
+    logic_ns, wire_ns : float
+        What it is made of.
+    """
+
+    begins: str
+    ends: str
+    logic_ns: float
+    wire_ns: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.logic_ns + self.wire_ns:.1f} ns ({self.logic_ns:.1f} logic, "
+            f"{self.wire_ns:.1f} wire) from {self.begins} to {self.ends}"
+        )
+
+
+def place(board: Board, folder: Path, *, target_mhz: float) -> tuple[Routed, CriticalPath]:
+    """Place and route ``folder``/netlist.json.
+
+    Parameters
+    ----------
+    board : Board
+    folder : Path
+    target_mhz : float
+        Clock to aim at.
+
+    Raises
+    ------
+    SynthesisError
+        If nextpnr is missing, or fails: the design does not fit, or is not routed.
+    """
+    arguments = [
+        *board.nextpnr, "--json", "netlist.json", "--freq", f"{target_mhz:g}",
+        "--timing-allow-fail", "--seed", str(board.seed), "--report", "report.json",
+        *_FILES[board.family](board, folder), *board.options,
+    ]  # fmt: skip
+    run_tool(_NEXTPNR[board.family], arguments, folder, "nextpnr.log")
+    report = json.loads((folder / "report.json").read_text())
+    routed = Routed(
+        fmax_mhz=_fmax(report),
+        utilisation={
+            kind: (use["used"], use["available"]) for kind, use in report["utilization"].items()
+        },
+    )
+    return routed, _critical_path(report)
+
+
+def _fmax(report: dict[str, Any]) -> float:
+    """What the clock that is aimed at may be. Others, slower ones, must meet their own."""
+    clocks = list(report["fmax"].values())
+    aimed = max(clock["constraint"] for clock in clocks)
+    slower = [clock for clock in clocks if clock["constraint"] < 0.9 * aimed]
+    share = min([1.0, *(clock["achieved"] / clock["constraint"] for clock in slower)])
+    found = min(clock["achieved"] for clock in clocks if clock not in slower)
+    return float(found if share == 1.0 else min(found, share * aimed))
+
+
+def _ecp5_files(board: Board, folder: Path) -> list[str]:
+    lines = [
+        f'LOCATE COMP "{name}" SITE "{pin}";\nIOBUF PORT "{name}" IO_TYPE=LVCMOS33;\n'
+        for name, pin in board.pins.items()
+    ]
+    (folder / "pins.lpf").write_text("".join(lines))
+    return ["--lpf", "pins.lpf", "--textcfg", "routed.config"]
+
+
+def _ice40_files(board: Board, folder: Path) -> list[str]:
+    lines = [f"set_io {name} {pin}\n" for name, pin in board.pins.items()]
+    lines.append(f"set_frequency clk {board.oscillator_mhz:g}\n")  # and the PLL's follows
+    (folder / "pins.pcf").write_text("".join(lines))
+    return ["--pcf", "pins.pcf", "--asc", "routed.asc"]
+
+
+def _gowin_files(board: Board, folder: Path) -> list[str]:
+    lines = [
+        f'IO_LOC "{name}" {pin};\nIO_PORT "{name}" IO_TYPE=LVCMOS33;\n'
+        for name, pin in board.pins.items()
+    ]
+    (folder / "pins.cst").write_text("".join(lines))
+    return ["--vopt", "cst=pins.cst", "--write", "routed.json"]
+
+
+_FILES = {"ecp5": _ecp5_files, "ice40": _ice40_files, "gowin": _gowin_files}
+
+
+def _critical_path(report: dict[str, Any]) -> CriticalPath:
+    """The longest path between registers of the clock that is aimed at."""
+    clocks = report["fmax"]
+    aimed = max(clocks, key=lambda name: (clocks[name]["constraint"], -clocks[name]["achieved"]))
+    inside = [path["path"] for path in report["critical_paths"]
+              if path["from"] == path["to"] and path["from"].endswith(" " + aimed)]  # fmt: skip
+    longest = max(inside, key=lambda path: sum(step["delay"] for step in path))
+    wire = sum(step["delay"] for step in longest if step["type"] == "routing")
+    return CriticalPath(
+        begins=_where(longest[0]["from"]),
+        ends=_where(longest[-1]["to"]),
+        logic_ns=sum(step["delay"] for step in longest) - wire,
+        wire_ns=wire,
+    )
+
+
+def _where(place: dict[str, Any]) -> str:
+    """A cell's name without what Yosys adds."""
+    name = str(place["cell"])
+    return name.split("_SB_")[0].split("_TRELLIS_")[0].split("_DFF")[0].removeprefix("device.")
+
+
+def pack(board: Board, folder: Path) -> Path:
+    """Make the bitstream of what :func:`place` routed. Returns its file."""
+    arguments, name = {
+        "ecp5": (["--compress", "--input", "routed.config", "--bit", "top.bit"], "top.bit"),
+        "ice40": (["routed.asc", "top.bin"], "top.bin"),
+        "gowin": (["-d", board.packer, "-o", "top.fs", "routed.json"], "top.fs"),
+    }[board.family]
+    run_tool(_PACKERS[board.family], arguments, folder, "pack.log")
+    return folder / name
+
+
+def versions(family: str) -> dict[str, str]:
+    """The tools, and their versions."""
+    return {
+        "yosys": tool_version(YOSYS),
+        "nextpnr": tool_version(_NEXTPNR[family]),
+        "packer": tool_version(_PACKERS[family]),
+    }
