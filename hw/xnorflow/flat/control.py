@@ -17,9 +17,9 @@ from xnorflow.gateware.layouts import row_layout, units_shape
 __all__ = ["FlatControl"]
 
 STATES = (
-    "idle", "fetches_input", "begins_input", "receives", "received", "next_row", "fetches",
-    "begins_row", "prepares", "begins_tile", "begins_pass", "loads", "beats", "drains", "reads",
-    "sends",
+    "idle", "fetches_input", "begins_input", "prepares_input", "receives", "received", "next_row",
+    "fetches", "begins_row", "prepares", "begins_tile", "begins_pass", "loads", "beats", "turns",
+    "drains", "reads", "sends", "leaves",
 )  # fmt: skip
 """One flip-flop each: a state is known without a LUT."""
 READ_CYCLES = 4
@@ -119,7 +119,12 @@ class FlatControl(wiring.Component):
             with m.If(runnable):
                 m.d.sync += queued.eq(self.images)
         m.d.sync += [
-            runnable.eq((self.rows != 0) & (self.images != 0) & (self.images <= self.block)),
+            runnable.eq(
+                (self.rows != 0)
+                & (self.images != 0)
+                & ~self.images[len(queued) :].any()
+                & (self.images[: len(queued)] <= self.block[: len(queued)])
+            ),
             last_row.eq(self.index + 1 == self.rows[: len(self.index) + 1]),
         ]
         with m.If(is_["idle"]):
@@ -171,12 +176,11 @@ class FlatControl(wiring.Component):
             waits.eq((is_["receives"] & ~self.input_valid) | (is_["sends"] & ~self.result_ready)),
         ]
 
-        all_sent = sent & last_unit
-        after_beats = ends_beats & last_pass
         moves = (
             ("idle", "fetches_input", asked),
             ("fetches_input", "begins_input", self.fetched),
-            ("begins_input", "receives", 1),
+            ("begins_input", "prepares_input", 1),
+            ("prepares_input", "receives", 1),
             ("receives", "received", self.ends_image & last_unit),
             ("received", "begins_row", 1),
             ("next_row", "fetches", 1),
@@ -187,21 +191,23 @@ class FlatControl(wiring.Component):
             ("begins_pass", "loads", 1),
             ("loads", "beats", last_count),
             ("beats", "begins_pass", ends_beats & ~last_pass),
-            ("beats", "begins_tile", after_beats & ~last_tile & ~row.raw),
-            ("beats", "drains", after_beats & (last_tile | row.raw)),
+            ("beats", "turns", ends_beats & last_pass),
+            ("turns", "begins_tile", ~last_tile & ~row.raw),
+            ("turns", "drains", last_tile | row.raw),
             ("drains", "reads", last_count & row.raw),
             ("drains", "next_row", last_count & ~row.raw),
             ("reads", "sends", last_count),
             ("sends", "reads", sent & ~last_unit),
-            ("sends", "begins_tile", all_sent & ~last_tile),
-            ("sends", "next_row", all_sent & last_tile & ~last_row),
-            ("sends", "idle", all_sent & last_tile & last_row),
+            ("sends", "leaves", sent & last_unit),
+            ("leaves", "begins_tile", ~last_tile),
+            ("leaves", "next_row", last_tile & ~last_row),
+            ("leaves", "idle", last_tile & last_row),
         )
         goes = {(source, to): is_[source] & when for source, to, when in moves}
         m.d.comb += [
-            ends_tile.eq(goes["beats", "begins_tile"] | goes["sends", "begins_tile"]),
-            ends_row.eq(goes["drains", "next_row"] | goes["sends", "next_row"]),
-            ended.eq(goes["sends", "idle"]),
+            ends_tile.eq(goes["turns", "begins_tile"] | goes["leaves", "begins_tile"]),
+            ends_row.eq(goes["drains", "next_row"] | goes["leaves", "next_row"]),
+            ended.eq(goes["leaves", "idle"]),
         ]
         for name, state in is_.items():
             enters = Cat(go for (_, to), go in goes.items() if to == name).any()

@@ -62,14 +62,16 @@ class StreamCrossing(wiring.Component):
         taken = Signal()
         asked = cross_level(m, asks, to=self.to, name="asks")
         answered = cross_level(m, taken, to=self.source, name="taken")
+        ready = Signal()
+        m.d[self.source] += ready.eq(waits & (answered == asks) & ~ready)
         with m.If(self.i.valid & ~waits):
             m.d[self.source] += [asks.eq(~asks), waits.eq(1)]
         m.d.comb += [
-            self.i.ready.eq(waits & (answered == asks)),
+            self.i.ready.eq(ready),
             self.o.valid.eq(asked != taken),
             self.o.payload.eq(self.i.payload),
         ]
-        with m.If(self.i.ready):
+        with m.If(ready):
             m.d[self.source] += waits.eq(0)
         with m.If(self.o.valid & self.o.ready):
             m.d[self.to] += taken.eq(asked)

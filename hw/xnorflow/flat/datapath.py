@@ -117,6 +117,13 @@ class FlatDatapath(wiring.Component):
         later = Signal(pass_layout(geometry))
         with m.If(self.strobe | self.receiving):
             m.d.sync += later.eq(self.now)
+        # Which granules that are: the first one of a word makes the others 0.
+        granules = len(self.writing[0])
+        begins, enables = Signal(), Signal(granules)
+        granule = self.now.spot.granule
+        with m.If(self.strobe | self.receiving):
+            m.d.sync += begins.eq(granule == 0)
+            m.d.sync += [enables[at].eq((granule == 0) | (granule == at)) for at in range(granules)]
         valid = Signal(timing.write + 1)  # of the beat that was issued so many cycles ago
         m.d.comb += valid[0].eq(self.beat)
         m.d.sync += valid[1:].eq(valid[:-1])
@@ -125,7 +132,9 @@ class FlatDatapath(wiring.Component):
         mismatches = self._elements(m, self._fetch(m), weights)
         totals, unit = self._accumulate(m, later, valid, mismatches)
         codes = self._compare(m, weights, totals)
-        self._write(m, later, valid[timing.write] & later.keeps, codes, unit)
+        coded = Signal()
+        m.d.sync += coded.eq(valid[timing.write - 1] & later.keeps)
+        self._write(m, later.spot, begins, enables, coded, codes, unit)
         return m
 
     def _weights(self, m: Module, platform: object) -> list[data.View]:
@@ -268,25 +277,25 @@ class FlatDatapath(wiring.Component):
         return codes
 
     def _write(
-        self, m: Module, later: data.View, coded: Signal, codes: Signal, unit: Signal
+        self,
+        m: Module,
+        spot: data.View,
+        begins: Signal,
+        enables: Signal,
+        coded: Signal,
+        codes: Signal,
+        unit: Signal,
     ) -> None:
-        """A granule of a word. The first one of a word makes the others 0."""
-        geometry = self.geometry
-        spot = later.spot
-        granules = geometry.word_width // geometry.columns
-        begins = Signal()
-        bits = Signal(geometry.columns)
+        """The host's codes, or those of a beat; only one of them is ever under way."""
+        columns = self.geometry.columns
+        bits = Signal(columns)
+        others = Mux(begins, Const(0, columns), bits)
         m.d.comb += [
-            begins.eq(spot.granule == 0),
             bits.eq(Mux(self.receiving, self.codes, codes)),
             self.wrote_address.eq(spot.address + unit),
-            self.wrote_data.eq(
-                Cat(bits, Mux(begins, Const(0, geometry.columns), bits).replicate(granules - 1))
-            ),
+            self.wrote_data.eq(Cat(bits, others.replicate(len(enables) - 1))),
             self.from_host.eq(self.receiving),
         ]
-        enables = Signal(granules)
-        m.d.comb += [enables[at].eq(begins | (spot.granule == at)) for at in range(granules)]
-        for bank in range(geometry.rows):
-            chosen = spot.bank[bank] & Mux(self.receiving, self.write, coded)
-            m.d.comb += self.writing[bank].eq(Mux(chosen, enables, 0))
+        for bank in range(self.geometry.rows):
+            chosen = spot.bank[bank] & (self.write | coded)
+            m.d.comb += self.writing[bank].eq(enables & chosen.replicate(len(enables)))

@@ -51,16 +51,23 @@ class FlatReceiver(wiring.Component):
         count = geometry.columns
         channel = Signal(ceil_log2(geometry.word_width))  # in its word
         word = Signal(len(row.word_last))
-        tail_last = Signal(len(channel))
-        last_word, next_last = Signal(), Signal()  # it is the last one; the one after it is
+        # Of the byte that comes: its channel is the tail's last one, a full word's last one.
+        at_tail, at_end = Signal(), Signal()
+        last_word, next_last = Signal(), Signal()  # the word is the last one; the one after it is
+        before_tail, single, alone = Signal(len(channel)), Signal(), Signal()
         take, ends = Signal(), Signal()
-        m.d.sync += [tail_last.eq(row.tail - 1), next_last.eq(word + 1 == row.word_last)]
+        m.d.sync += [
+            before_tail.eq(row.tail - 2),
+            single.eq(row.tail == 1),
+            alone.eq(row.word_last == 0),
+            next_last.eq(word + 1 == row.word_last),
+        ]
         m.d.comb += [
             self.pixels.ready.eq(self.enable),
             take.eq(self.pixels.valid & self.enable),
-            ends.eq(last_word & (channel == tail_last)),
+            ends.eq(last_word & at_tail),
             self.ends_image.eq(take & ends),
-            self.ends_word.eq(take & (ends | (channel == geometry.word_width - 1))),
+            self.ends_word.eq(take & (ends | at_end)),
             self.ends_granule.eq(take & (ends | (channel[: ceil_log2(count)] == count - 1))),
         ]
         m.d.sync += self.write.eq(self.ends_granule)
@@ -73,8 +80,15 @@ class FlatReceiver(wiring.Component):
                         self.codes[at].eq(bit),
                         *([self.codes[1:].eq(0)] if at == 0 else []),
                     ]
+        with m.If(take):
+            m.d.sync += [
+                at_tail.eq(channel == before_tail),
+                at_end.eq(channel == geometry.word_width - 2),
+            ]
+        with m.If(self.ends_word | ~self.enable):
+            m.d.sync += [channel.eq(0), at_tail.eq(single), at_end.eq(0)]
         with m.If(self.ends_word):
-            m.d.sync += [channel.eq(0), word.eq(word + 1), last_word.eq(next_last)]
+            m.d.sync += [word.eq(word + 1), last_word.eq(next_last)]
         with m.If(self.ends_image | ~self.enable):
-            m.d.sync += [channel.eq(0), word.eq(0), last_word.eq(row.word_last == 0)]
+            m.d.sync += [word.eq(0), last_word.eq(alone)]
         return m

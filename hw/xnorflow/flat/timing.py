@@ -107,13 +107,13 @@ def block_cycles(program: Program, images: int) -> int:
     fetch = row_words(geometry) + 2
     pass_cycles = 1 + timing.load + max(images, timing.beats)
     height, width, channels = program.plans[0].spec.in_shape
-    cycles = fetch + 1 + images * height * width * channels + 1
+    cycles = fetch + 2 + images * height * width * channels + 1
     for number, row in enumerate(program.schedule.rows):
         plan = row.plan
         cycles += (1 + fetch if number else 0) + 2
-        cycles += plan.tiles * (1 + plan.passes * pass_cycles)
+        cycles += plan.tiles * (2 + plan.passes * pass_cycles)
         if plan.raw:
-            cycles += plan.tiles * (timing.drain + 1)
+            cycles += plan.tiles * (timing.drain + 2)
             cycles += images * (plan.tiles * 4 + plan.spec.out_channels)
         else:
             cycles += timing.drain + 1
