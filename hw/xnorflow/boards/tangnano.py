@@ -34,7 +34,7 @@ TANG_NANO_20K = Board(
     nextpnr=("--device", "GW2AR-LV18QN88C8/I7", "--vopt", "family=GW2A-18C"),
     part="GW2AR-18",
     geometry=Geometry.parse(
-        "2x2x8x32,weight_depth=1024,activation_depth=512,accumulator_depth=512,"
+        "2x2x8x32,weight_depth=1536,activation_depth=512,accumulator_depth=512,"
         "max_lanes=1,accumulator_width=16,layer_depth=32,scale_depth=64,pool_depth=32"
     ),
     clock_mhz=54,

@@ -18,7 +18,7 @@ ULX3S_25F = Board(
     nextpnr=("--25k", "--package", "CABGA381", "--speed", "6"),
     part="LFE5U-25F",
     geometry=Geometry.parse(
-        "3x3x4x64,weight_depth=2048,activation_depth=512,accumulator_depth=512,"
+        "2x2x8x64,weight_depth=2048,activation_depth=512,accumulator_depth=512,"
         "max_lanes=2,accumulator_width=18"
     ),
     clock_mhz=50,

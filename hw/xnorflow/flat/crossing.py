@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal, Value
+from amaranth import Module, Mux, Signal, Value
 from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
@@ -62,17 +62,18 @@ class StreamCrossing(wiring.Component):
         taken = Signal()
         asked = cross_level(m, asks, to=self.to, name="asks")
         answered = cross_level(m, taken, to=self.source, name="taken")
-        ready = Signal()
+        ready, valid = Signal(), Signal()
+        m.d[self.to] += valid.eq(Mux(valid, ~self.o.ready, asked != taken))
         m.d[self.source] += ready.eq(waits & (answered == asks) & ~ready)
         with m.If(self.i.valid & ~waits):
             m.d[self.source] += [asks.eq(~asks), waits.eq(1)]
         m.d.comb += [
             self.i.ready.eq(ready),
-            self.o.valid.eq(asked != taken),
+            self.o.valid.eq(valid),
             self.o.payload.eq(self.i.payload),
         ]
         with m.If(ready):
             m.d[self.source] += waits.eq(0)
-        with m.If(self.o.valid & self.o.ready):
+        with m.If(valid & self.o.ready):
             m.d[self.to] += taken.eq(asked)
         return m
