@@ -8,7 +8,6 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from xnorflow.flat.timing import is_flat
 from xnorflow.gateware.target import Target
 from xnorflow.gateware.verilog import uninitialised_memories
 from xnorflow.links.uart import UartAccelerator, UartDevice
-from xnorflow.synthesis.expected import Expected, expected
 from xnorflow.synthesis.implement import CriticalPath, pack, place, versions
 from xnorflow.synthesis.netlist import Resources, synthesise
 from xnorflow.synthesis.route import Routed
@@ -79,11 +77,6 @@ class Built:
         """Binary operations a second, in 10^9: XNORs and additions."""
         return 2 * self.geometry.xnors_per_cycle * self.setting.mhz * 1e-3
 
-    @cached_property
-    def expected(self) -> list[Expected]:
-        """What the shipped networks that fit may do."""
-        return expected(self.geometry, self.setting.mhz, self.board.baud)
-
     def manifest(self) -> dict[str, Any]:
         """What bitstreams/<board>/manifest.json holds."""
         content = self.bitstream.read_bytes()
@@ -99,10 +92,6 @@ class Built:
             "memory_blocks": self.resources.memory_blocks,
             "dsp": self.resources.dsp,
             "gops": round(self.gops, 2),
-            "images_per_second": {
-                each.network: {"array": round(each.array, 1), "link": round(each.link, 1)}
-                for each in self.expected
-            },
             "utilisation": {
                 kind: list(counts) for kind, counts in self.routed.utilisation.items() if counts[0]
             },
@@ -215,10 +204,10 @@ def build(
     )
 
 
-def write_bitstream(built: Built, folder: Path) -> Path:
+def write_bitstream(built: Built, manifest: dict[str, Any], folder: Path) -> Path:
     """Write manifest.json and the bitstream into a folder. Returns the bitstream's file."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").write_text(json.dumps(built.manifest(), indent=2) + "\n")
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     path = folder / (built.board.name + built.bitstream.suffix)
     shutil.copyfile(built.bitstream, path)
     return path

@@ -35,7 +35,7 @@ class CriticalPath:
     Parameters
     ----------
     begins, ends : str
-        Names of the nets, or cells, at its two ends.
+        Names of its first and its last net.
     logic_ns, wire_ns : float
         What it is made of.
     """
@@ -128,19 +128,14 @@ def _critical_path(report: dict[str, Any]) -> CriticalPath:
     inside = [path["path"] for path in report["critical_paths"]
               if path["from"] == path["to"] and path["from"].endswith(" " + aimed)]  # fmt: skip
     longest = max(inside, key=lambda path: sum(step["delay"] for step in path))
-    wire = sum(step["delay"] for step in longest if step["type"] == "routing")
+    wires = [step for step in longest if step["type"] == "routing"]
+    wire = sum(step["delay"] for step in wires)
     return CriticalPath(
-        begins=_where(longest[0]["from"]),
-        ends=_where(longest[-1]["to"]),
+        begins=wires[0]["net"],
+        ends=wires[-1]["net"],
         logic_ns=sum(step["delay"] for step in longest) - wire,
         wire_ns=wire,
     )
-
-
-def _where(place: dict[str, Any]) -> str:
-    """A cell's name without what Yosys adds."""
-    name = str(place["cell"])
-    return name.split("_SB_")[0].split("_TRELLIS_")[0].split("_DFF")[0].removeprefix("device.")
 
 
 def pack(board: Board, folder: Path) -> Path:

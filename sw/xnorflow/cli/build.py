@@ -11,6 +11,7 @@ import typer
 from xnorflow.cli.console import output, print_json, steps
 
 if TYPE_CHECKING:
+    from xnorflow.cli.expected import Expected
     from xnorflow.synthesis.build import Built
 
 __all__ = ["build"]
@@ -41,6 +42,7 @@ def build(
     frequency that routing met. Writes the bitstream, manifest.json, and in work/ the logs.
     """
     from xnorflow.boards.catalog import find_board
+    from xnorflow.cli.expected import expected
     from xnorflow.core.geometry import Geometry
     from xnorflow.synthesis.build import STEPS, build, write_bitstream
 
@@ -49,14 +51,18 @@ def build(
     folder = to or Path("build") / chosen.name
     with steps(chosen.title, STEPS) as tell:
         built = build(chosen, folder / "work", geometry=shape, clock_mhz=clock, progress=tell)
-    bitstream = write_bitstream(built, folder)
+    networks = expected(built.geometry, built.setting.mhz, chosen.baud)
+    manifest = built.manifest() | {
+        "images_per_second": {each.network: each.to_json() for each in networks}
+    }
+    bitstream = write_bitstream(built, manifest, folder)
     if as_json:
-        print_json(built.manifest())
+        print_json(manifest)
     else:
-        _show(built, bitstream)
+        _show(built, networks, bitstream)
 
 
-def _show(built: Built, bitstream: Path) -> None:
+def _show(built: Built, networks: list[Expected], bitstream: Path) -> None:
     from xnorflow.cli.tables import table
 
     rows = [
@@ -71,7 +77,7 @@ def _show(built: Built, bitstream: Path) -> None:
         f"clock      {built.setting.mhz:g} MHz; routing met {built.routed.fmax_mhz:.1f} MHz; "
         f"{built.gops:.1f} binary GOPS"
     )
-    for each in built.expected:
+    for each in networks:
         print_(f"images/s   {each.network}: the array {each.array:,.0f}, the link {each.link:,.0f}")
     print_(f"longest    {built.critical}", soft_wrap=True)
     print_(f"bitstream  {bitstream}, {bitstream.stat().st_size:,} bytes", soft_wrap=True)

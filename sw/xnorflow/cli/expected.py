@@ -35,6 +35,10 @@ class Expected:
     array: float
     link: float
 
+    def to_json(self) -> dict[str, float]:
+        """The figures as plain JSON values."""
+        return {"array": round(self.array, 1), "link": round(self.link, 1)}
+
 
 def expected(geometry: Geometry, clock_mhz: float, baud: int) -> list[Expected]:
     """For each shipped network that fits the geometry."""
