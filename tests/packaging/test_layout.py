@@ -22,6 +22,7 @@ FORBIDDEN = {
     "packaging": {"golden", "train", "compile", "driver", "simulation", "cli", "zoo", "synthesis"},
     "flat": {"golden", "train", "driver", "simulation", "cli", "zoo", "synthesis"},
     "boards": {"golden", "train", "compile", "driver", "simulation", "cli", "zoo", "synthesis"},
+    "formal": {"golden", "train", "compile", "driver", "simulation", "zoo"},
     "synthesis": {"golden", "train", "compile", "driver", "simulation", "cli", "zoo"},
     "golden": {"gateware", "train", "compile", "driver", "simulation", "cli", "zoo"},
     "compile": {"gateware", "golden", "train", "driver", "simulation", "cli", "zoo"},

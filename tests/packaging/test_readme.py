@@ -37,7 +37,7 @@ def test_commands_and_targets_exist() -> None:
     from xnorflow.cli.main import app
 
     known = set(typer.main.get_command(app).commands)
-    used = set(re.findall(r"`xnorflow ([a-z]+)", README))
+    used = set(re.findall(r"`xnorflow ([a-z-]+)", README))
     assert used == known
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     assert {"sim", "test", "test-all", "verilog", "setup"} <= targets
