@@ -18,7 +18,9 @@ _POLYNOMIAL = 0xEDB88320
 """x^32 + x^26 + ... + 1 of Ethernet, without x^32, highest power in the lowest bit."""
 RESIDUE = 0xDEBB20E3
 """The remainder of anything followed by its CRC."""
-_BITS = 4
+_BITS = 2
+_STEPS = 32 // _BITS
+"""In which as many bits come as a CRC has."""
 
 
 def divided(remainder: Value, bits: Value) -> Value:
@@ -30,7 +32,7 @@ def divided(remainder: Value, bits: Value) -> Value:
 
 
 class CrcProof(wiring.Component):
-    """Four bits a step, as the links use it, beside long division.
+    """Two bits a step, as the links use it, beside long division.
 
     ``match_detected`` is 1 exactly if the last 32 bits are the CRC of all that came before them.
     """
@@ -53,28 +55,28 @@ class CrcProof(wiring.Component):
             m.d.sync += remainder.eq(0xFFFFFFFF)
         m.d.comb += Assert(crc.crc == ~remainder)
 
-        # What came in the last eight steps, and the remainders before them.
+        # What came in the last steps, and the remainders before them.
         came = Signal(32)  # the last 32 bits, oldest lowest
-        steps = Signal(range(9))
+        steps = Signal(range(_STEPS + 1))
         with m.If(self.start):
             m.d.sync += steps.eq(self.valid)
-        with m.Elif(self.valid & (steps != 8)):
+        with m.Elif(self.valid & (steps != _STEPS)):
             m.d.sync += steps.eq(steps + 1)
         before: list[Value] = [remainder]  # of so many steps ago
-        for age in range(8):
+        for age in range(_STEPS):
             older = Signal(32, name=f"remainder_{age + 1}_ago")
             with m.If(self.valid):
                 m.d.sync += older.eq(Mux(self.start & (age == 0), 0xFFFFFFFF, before[-1]))
             before.append(older)
         with m.If(self.valid):
             m.d.sync += came.eq(Cat(came[_BITS:], self.bits))
-        m.d.comb += Assert(steps <= 8)
-        for age in range(8):
+        m.d.comb += Assert(steps <= _STEPS)
+        for age in range(_STEPS):
             bits = came[32 - _BITS * (age + 1) :][:_BITS]
             with m.If(steps > age):
                 m.d.comb += Assert(before[age] == divided(before[age + 1], bits))
-        with m.If(steps == 8):
-            m.d.comb += Assert(crc.match_detected == (came == ~before[8]))
+        with m.If(steps == _STEPS):
+            m.d.comb += Assert(crc.match_detected == (came == ~before[_STEPS]))
         return m
 
 
@@ -84,6 +86,6 @@ PROOFS = [
         "CRC is long division; match_detected exactly if the last 32 bits are the CRC of the rest",
         CrcProof,
         depth=2,
-        fault=Edit("formal.crc", "crc.data.eq(self.bits)", "crc.data.eq(self.bits[::-1])"),
+        fault=Edit("formal.crc", "crc.data.eq(" + "self.bits)", "crc.data.eq(self.bits[::-1])"),
     )
 ]

@@ -51,18 +51,19 @@ class ElementProof(wiring.Component):
             m.d.comb += getattr(element, name).eq(getattr(self, name))
         self._inside = inside = Inside(element, platform)
         m.submodules.element = inside.fragment
-        levels = element.tree.levels
-        idle = history(m, self.idle, levels, "idle")
+        tree, cycles = element.tree, element.tree.cycles
+        registered = [level for level in range(1, tree.levels + 1) if tree.registered(level)]
+        idle = history(m, self.idle, cycles, "idle")
         for column in range(geometry.columns_per_hop):
             resting = self._resting(m, column, loads.loaded[column])
             for pixel in range(geometry.pixels):
                 place = f"{column}_{pixel}"
                 differ = self._differ(m, place, self.words[pixel], resting)
-                for level in range(1, levels + 1):
-                    cleared = idle[level][pixel] if level == levels else Const(0)
-                    self._level(m, place, level, differ[level], cleared)
-                count = Mux(idle[levels][pixel], 0, self._count(differ[levels]))
-                self._sum(m, column * geometry.pixels + pixel, count, idle[levels][pixel])
+                for cycle, level in enumerate(registered, 1):
+                    cleared = idle[cycle][pixel] if cycle == cycles else Const(0)
+                    self._registers(m, place, cycle, level, differ[cycle], cleared)
+                count = Mux(idle[cycles][pixel], 0, self._count(differ[cycles]))
+                self._sum(m, column * geometry.pixels + pixel, count, idle[cycles][pixel])
         return m
 
     def _resting(self, m: Module, column: int, loaded: Signal) -> list[Value]:
@@ -79,18 +80,18 @@ class ElementProof(wiring.Component):
     def _differ(
         self, m: Module, place: str, word: Value, resting: list[Value]
     ) -> list[list[Value]]:
-        """For each level, the bits that differ; those that enter later are 0."""
+        """For each cycle, the bits that differ; those that enter later are 0."""
         tree = self.element.tree
         late = self._form != PORTABLE and self._form not in TWO_OUTPUTS
-        levels: list[list[Value]] = [[Const(0, 1)] * tree.width for _ in range(tree.levels + 1)]
-        words = history(m, word, tree.levels - 1, f"word_{place}")
+        cycles: list[list[Value]] = [[Const(0, 1)] * tree.width for _ in range(tree.cycles + 1)]
+        words = history(m, word, tree.cycles - 1, f"word_{place}")
         for bit in range(tree.width):
             delay = tree.delay(bit) if late else 0
             met = words[delay][bit] ^ resting[bit]
-            values = history(m, met, tree.levels - delay, f"differs_{place}_{bit}")
+            values = history(m, met, tree.cycles - delay, f"differs_{place}_{bit}")
             for cycle, value in enumerate(values[1:], 1):
-                levels[delay + cycle][bit] = value
-        return levels
+                cycles[delay + cycle][bit] = value
+        return cycles
 
     def _total(self, level: int, node: int, differ: list[Value]) -> Value:
         """Sum of the bits that entered below a node of the tree, each of them once."""
@@ -109,13 +110,13 @@ class ElementProof(wiring.Component):
             return count_ones(differ, tree.width.bit_length())
         return self._total(tree.levels, 0, differ) + differ[1]
 
-    def _level(
-        self, m: Module, place: str, level: int, differ: list[Value], cleared: Value
+    def _registers(
+        self, m: Module, place: str, cycle: int, level: int, differ: list[Value], cleared: Value
     ) -> None:
         """A level's counts are sums of the bits that entered so far; the last one is cleared."""
         inside, tree = self._inside, self.element.tree
         if self._form in TWO_OUTPUTS:
-            name = f"bit_{place}_{level}_"
+            name = f"bit_{place}_{cycle}_"
             weighted = [
                 Cat(Const(0, int(bit.name[len(name) :].split("_")[0])), bit)
                 for bit in inside.signals

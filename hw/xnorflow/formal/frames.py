@@ -18,7 +18,7 @@ from xnorflow.links.receiver import FrameReceiver
 
 __all__ = ["PROOFS", "GoodFrameProof"]
 
-SPACING = 4
+SPACING = 8
 """Cycles between bytes of the line, at least."""
 
 
@@ -74,13 +74,14 @@ class GoodFrameProof(wiring.Component):
                 m.d.comb += Assert(before[few] == 0xFFFFFFFF)
         m.d.comb += Assert(count <= CHECK_BYTES)
 
-        # The receiver's own remainder lags by half a byte for a cycle.
+        # The receiver's own remainder lags: it sees two bits a cycle.
         crc = inside.part("crc").signal("crc_reg")[::-1]
-        with m.If(inside.signal("high")):
-            held = inside.signal("held")
-            m.d.comb += [Assert(remainder == divided(crc, held)), Assert(quiet == 1)]
-        with m.Else():
-            m.d.comb += Assert(remainder == crc)
+        rest, due = inside.signal("rest"), inside.signal("due")
+        for steps in range(4):
+            with m.If(due == steps):
+                m.d.comb += Assert(remainder == divided(crc, rest[: 2 * steps]))
+                if steps:
+                    m.d.comb += Assert(quiet == 4 - steps)
         with m.If(quiet >= SPACING - 1):
             m.d.comb += Assert(inside.signal("right") == (crc == RESIDUE))
 

@@ -83,7 +83,7 @@ PROOFS = [
         "an item comes out once, unchanged and in order, and shows within 2 cycles; no overflow",
         partial(QueueProof, depth),
         depth=3,
-        fault=Edit("gateware.queue", "(level > 1) | self.push", "(level > 2) | self.push"),
+        fault=Edit("gateware.queue", "Mux(take, level > 1,", "Mux(take, level > 2,"),
     )
     for depth in (2, 4, 16)
 ]  # fmt: skip

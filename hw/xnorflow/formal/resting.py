@@ -112,7 +112,7 @@ def _proof(shape: str) -> Proof:
         "a word's bit, as late as it comes, meets the loaded weight; loads and words in any order",
         lambda: RestingProof(geometry),
         depth=RestingProof.depth(geometry),
-        fault=Edit("gateware.resting", "- depth - shift, 0)", "- depth - shift - 1, 0)"),
+        fault=Edit("gateware.resting", "(depth + 1) + lane", "(depth + 1) + (lane ^ 1)"),
         family="ecp5",
     )
 
