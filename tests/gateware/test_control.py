@@ -190,7 +190,7 @@ CASES = {
 def test_blocks_run_row_by_row(name: str, seed: int) -> None:
     """Whole blocks and smaller ones, queued: rows, units, parts, counters."""
     case, shape = CASES[name]
-    geometry = geometry_of(shape)
+    geometry = geometry_of(shape, layer_depth=16)
     rng = np.random.default_rng([140, seed])
     device = Device(geometry, case, rng, slow_input=rng.choice([0.0, 0.9]), stall=0.2)
     blocks = [case.block, 1, *rng.integers(1, case.block + 1, 4).tolist()]
@@ -243,7 +243,7 @@ def test_blocks_run_row_by_row(name: str, seed: int) -> None:
 
 def test_counters_split_a_row_into_work_and_waiting() -> None:
     """One row of ten cycles, of which three wait for room; the input came before."""
-    geometry = geometry_of("2x1x2x8")
+    geometry = geometry_of("2x1x2x8", layer_depth=16)
     case = Program([row(0, 1, ends=1)], 1, 1, False)
     base = {**QUIET, "rows": 1, "block": 1, "row": case.rows[0], "input_idle": 1,
             "input_ready": 1, "row_done": 0, "waiting": 0}  # fmt: skip
@@ -273,7 +273,7 @@ def test_counters_split_a_row_into_work_and_waiting() -> None:
 )
 def test_a_run_that_cannot_be_is_refused(change: dict[str, int], error: DeviceError) -> None:
     """Until a run that can be is asked for."""
-    geometry = geometry_of("2x1x2x8")
+    geometry = geometry_of("2x1x2x8", layer_depth=16)
     case = program(5, 5, False)
     device = Device(geometry, case, np.random.default_rng(1))
     idle = {"row": case.rows[0], "input_idle": 1}
@@ -295,7 +295,7 @@ def test_a_run_that_cannot_be_is_refused(change: dict[str, int], error: DeviceEr
 
 def test_a_refused_run_leaves_the_block_before_alone() -> None:
     """And the error ends with the next run that can be."""
-    geometry = geometry_of("2x1x2x8")
+    geometry = geometry_of("2x1x2x8", layer_depth=16)
     case = program(5, 2, True)
     device = Device(geometry, case, np.random.default_rng(3))
 
@@ -324,7 +324,7 @@ def test_a_refused_run_leaves_the_block_before_alone() -> None:
 
 def test_a_run_beyond_the_queue_changes_nothing() -> None:
     """RUN with other images in every cycle in which a block waits: the waiting one stays."""
-    geometry = geometry_of("2x1x2x8")
+    geometry = geometry_of("2x1x2x8", layer_depth=16)
     case = program(5, 2, True)
     device = Device(geometry, case, np.random.default_rng(4))
 
@@ -346,7 +346,7 @@ def test_a_run_beyond_the_queue_changes_nothing() -> None:
 
 
 def test_a_bad_packet_shows_at_once_and_its_end_too() -> None:
-    geometry = geometry_of("2x1x2x8")
+    geometry = geometry_of("2x1x2x8", layer_depth=16)
     base = {**QUIET, "input_idle": 1}
     stimulus = [{**base, "bad_packet": int(2 <= cycle < 5)} for cycle in range(9)]
     seen = trace(Control(geometry, flush_cycles=FLUSH, fetch_cycles=FETCH), stimulus, *OUTPUTS)
@@ -361,7 +361,7 @@ def test_abort_in_every_cycle(start: int) -> None:
 
     What was aborted counts nowhere, and a whole run afterwards is a first one.
     """
-    geometry = geometry_of("2x1x2x8")
+    geometry = geometry_of("2x1x2x8", layer_depth=16)
     case = program(3, 2, True)
     expected = case.runs(3) + case.runs(2)
 
@@ -402,7 +402,7 @@ def test_abort_in_every_cycle(start: int) -> None:
 
 
 def test_abort_clears_a_refusal() -> None:
-    geometry = geometry_of("2x1x2x8")
+    geometry = geometry_of("2x1x2x8", layer_depth=16)
     refused = {**QUIET, "rows": 0, "images": 1, "block": 1, "run": 1, "input_idle": 1}
     seen = trace(
         Control(geometry, flush_cycles=FLUSH, fetch_cycles=FETCH),
