@@ -18,8 +18,8 @@ endmodule
 // 2048 bytes of 9 bits. Modelled: two ports that read and write, of 1, 2, 4, 9 or 18 bits each; or
 // A writing and B reading words of 36 bits. Write mode NORMAL: a port that writes keeps what it
 // read. Output registers, initial contents (all zeros are none), resets of the outputs (with the
-// clock). A word that one port reads while the other writes it comes out inverted: nothing may rely
-// on it.
+// clock). Bits that one port reads while the other writes them come out inverted: nothing may rely on
+// them.
 module DP16KD(
   input DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5,
   DIA4, DIA3, DIA2, DIA1, DIA0,
@@ -198,7 +198,7 @@ module DP16KD(
   generate
     if (WIDE) begin : pseudo_dual
       wire [8:0] to = ad_a[13:5], from = ad_b[13:5];
-      wire clash = on_a & WEA & to == from;
+      wire [3:0] clash = {4{on_a & WEA & to == from}} & ad_a[3:0];
       always @(posedge CLKA)
         if (on_a & WEA) begin
           if (ad_a[0]) bytes[{to, 2'd0}] <= di_a[8:0];
@@ -209,7 +209,7 @@ module DP16KD(
       always @(posedge CLKB) begin
         if (RSTB) read_b <= 36'd0;
         else if (on_b)
-          read_b <= {36{clash}} ^ {
+          read_b <= {{9{clash[3]}}, {9{clash[2]}}, {9{clash[1]}}, {9{clash[0]}}} ^ {
             bytes[{from, 2'd3}], bytes[{from, 2'd2}], bytes[{from, 2'd1}], bytes[{from, 2'd0}]
           };
         if (RSTB) kept_b <= 36'd0;
@@ -218,10 +218,18 @@ module DP16KD(
     end else begin : true_dual
       wire [10:0] low_a = DATA_WIDTH_A == 18 ? {ad_a[13:4], 1'b0} : ad_a[13:3];
       wire [10:0] high_a = low_a | 11'd1;
-      wire [17:0] mask_a = mask(ad_a, DATA_WIDTH_A), new_a = spread(di_a, DATA_WIDTH_A);
+      wire [17:0] mask_a = mask(ad_a, DATA_WIDTH_A);
+      wire [17:0] new_a = spread(di_a, DATA_WIDTH_A);
+      wire [10:0] low_b = DATA_WIDTH_B == 18 ? {ad_b[13:4], 1'b0} : ad_b[13:3];
+      wire [10:0] high_b = low_b | 11'd1;
+      wire [17:0] mask_b = mask(ad_b, DATA_WIDTH_B);
+      wire [17:0] new_b = spread(di_b, DATA_WIDTH_B);
       wire [17:0] old_a = {bytes[high_a], bytes[low_a]};
       wire [17:0] next_a = old_a & ~mask_a | new_a & mask_a;
-      wire clash_a = on_b & WEB & ad_a[13:4] == ad_b[13:4];
+      wire [17:0] clash_a = {18{on_b & WEB}} & {
+        high_a == low_b ? mask_b[8:0] : high_a == high_b ? mask_b[17:9] : 9'd0,
+        low_a == low_b ? mask_b[8:0] : low_a == high_b ? mask_b[17:9] : 9'd0
+      };
       always @(posedge CLKA) begin
         if (on_a & WEA) begin
           bytes[low_a] <= next_a[8:0];
@@ -229,16 +237,16 @@ module DP16KD(
         end
         if (RSTA) read_a <= 18'd0;
         else if (on_a & ~WEA)
-          read_a <= {choose(old_a ^ {18{clash_a}}, ad_a, DATA_WIDTH_A)};
+          read_a <= {choose(old_a ^ clash_a, ad_a, DATA_WIDTH_A)};
         if (RSTA) kept_a <= 18'd0;
         else if (OCEA) kept_a <= read_a;
       end
-      wire [10:0] low_b = DATA_WIDTH_B == 18 ? {ad_b[13:4], 1'b0} : ad_b[13:3];
-      wire [10:0] high_b = low_b | 11'd1;
-      wire [17:0] mask_b = mask(ad_b, DATA_WIDTH_B), new_b = spread(di_b, DATA_WIDTH_B);
       wire [17:0] old_b = {bytes[high_b], bytes[low_b]};
       wire [17:0] next_b = old_b & ~mask_b | new_b & mask_b;
-      wire clash_b = on_a & WEA & ad_a[13:4] == ad_b[13:4];
+      wire [17:0] clash_b = {18{on_a & WEA}} & {
+        high_b == low_a ? mask_a[8:0] : high_b == high_a ? mask_a[17:9] : 9'd0,
+        low_b == low_a ? mask_a[8:0] : low_b == high_a ? mask_a[17:9] : 9'd0
+      };
       always @(posedge CLKB) begin
         if (on_b & WEB) begin
           bytes[low_b] <= next_b[8:0];
@@ -246,7 +254,7 @@ module DP16KD(
         end
         if (RSTB) read_b <= 36'd0;
         else if (on_b & ~WEB)
-          read_b <= {18'd0, choose(old_b ^ {18{clash_b}}, ad_b, DATA_WIDTH_B)};
+          read_b <= {18'd0, choose(old_b ^ clash_b, ad_b, DATA_WIDTH_B)};
         if (RSTB) kept_b <= 36'd0;
         else if (OCEB) kept_b <= read_b;
       end
