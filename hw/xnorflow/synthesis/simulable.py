@@ -64,8 +64,8 @@ def simulable(netlist: Path, family: str, name: str) -> str:
     theirs, ours = _MODELS[family]
     (folder / ours).write_text(Path(__file__).with_name(ours).read_text())
     commands = (
-        f"read_verilog -D NO_ICE40_DEFAULT_ASSIGNMENTS {theirs}",
-        f"read_verilog -overwrite {ours}",
+        f"read_verilog -defer {theirs}",  # most of them are not wanted
+        f"read_verilog -defer -overwrite {ours}",
         "read_json closed.json",
         f"hierarchy -check -top {top}",
         "proc",
