@@ -53,6 +53,7 @@ def test_every_register_reads_as_the_table_says(shape: str) -> None:
         "widths": int.from_bytes([2, 20, 10, 0], "little"),
         "command": 0,
         "images": 0,
+        "limits": 0,
         **INPUTS,
     }
     assert set(expected) == set(REGISTERS)
