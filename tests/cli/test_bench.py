@@ -30,7 +30,7 @@ def test_table(cli: Cli) -> None:
 
 
 def test_mistakes(cli: Cli) -> None:
-    for wrong in (("--family", "ice40"), ("--part", "foot")):
+    for wrong in (("--family", "max10"), ("--part", "foot")):
         status, out, err = cli("bench", "array", *wrong)
         assert (status, out) == (2, "")
         assert f"{wrong[0]} must be one of" in err

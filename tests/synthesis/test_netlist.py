@@ -136,7 +136,7 @@ def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="only ecp5 can be routed"):
         measure(GEOMETRY, "xc7", route=True)
     with pytest.raises(ValueError, match="family must be one of"):
-        synthesise(COUNTER, "top", "ice40", tmp_path, language="verilog")
+        synthesise(COUNTER, "top", "max10", tmp_path, language="verilog")
     with pytest.raises(SynthesisError, match=r"yosys.* failed \(1\): .*ERROR.*yosys.out"):
         synthesise("module top(;", "top", "ecp5", tmp_path, language="verilog")
     monkeypatch.setenv("PATH", "/nowhere")
