@@ -17,8 +17,9 @@ import pytest
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.hostmap import BUS_MAP
 from xnorflow.gateware.verilog import TOP, Design, emit
+from xnorflow.links.uart import uart_divisor
 from xnorflow.packaging.files import package_files
-from xnorflow.packaging.tops import TOPS, Settings, emit_top, uart_divisor
+from xnorflow.packaging.tops import TOPS, Settings, emit_top
 from xnorflow.simulation.toolchain import find_toolchain
 
 GEOMETRY = Geometry.parse("2x1x2x8,activation_depth=16,weight_depth=16,accumulator_depth=4")
@@ -213,9 +214,9 @@ def test_a_hash_for_each_top() -> None:
 
 
 def test_settings() -> None:
-    assert uart_divisor(Settings(clock_mhz=12, baud=115_200)) == 104
+    assert uart_divisor(12, 115_200) == 104
     with pytest.raises(ValueError, match=r"2\.60 cycles a bit at 12 MHz.*take 4000000 baud"):
-        uart_divisor(Settings(clock_mhz=12, baud=4_615_384))
+        uart_divisor(12, 4_615_384)
     with pytest.raises(ValueError, match="clock_mhz must be more than 0, not -1"):
         Settings(clock_mhz=-1)
     with pytest.raises(ValueError, match="Unknown top 'spi'; known: core, axi, wishbone, uart"):

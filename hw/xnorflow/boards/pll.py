@@ -54,7 +54,7 @@ def _ice40(oscillator: float) -> Iterator[Setting]:
 
 
 def _gowin(oscillator: float) -> Iterator[Setting]:
-    """rPLL: IDIV_SEL, FBDIV_SEL, ODIV_SEL; VCO 500 to 1250 MHz (UG286, fastest grade)."""
+    """rPLL: IDIV_SEL, FBDIV_SEL, ODIV_SEL; VCO 500 to 1200 MHz (UG286: up to 1250)."""
     for input_ in range(64):
         if oscillator / (input_ + 1) < 3:
             continue
@@ -83,25 +83,30 @@ def add_pll(
     m: Module, family: str, setting: Setting, oscillator: float, pin: Signal, *, part: str = ""
 ) -> tuple[Signal, Signal]:
     """Add the PLL behind a clock pin. Returns its clock, and the oscillator's."""
-    clock, slow = Signal(), Signal()
+    pll = _Pll(setting.dividers, oscillator, pin, part, Signal(name="clock"), Signal(name="slow"))
     if family != "ice40":  # there the pin is the PLL's own
-        m.d.comb += slow.eq(pin)
-    m.submodules.pll = _CELLS[family](m, setting.dividers, oscillator, pin, (clock, slow), part)
-    return clock, slow
+        m.d.comb += pll.slow.eq(pin)
+    m.submodules.pll = _CELLS[family](m, pll)
+    return pll.clock, pll.slow
 
 
-def _ecp5_cell(
-    m: Module,
-    dividers: tuple[int, ...],
-    oscillator: float,
-    pin: Signal,
-    clocks: tuple[Signal, Signal],
-    part: str,
-) -> Instance:
-    input_, feedback, output = dividers
+@dataclass(frozen=True)
+class _Pll:
+    """What a family's cell is made of: its pin, what it gives, and the oscillator in MHz."""
+
+    dividers: tuple[int, ...]
+    oscillator: float
+    pin: Signal
+    part: str
+    clock: Signal
+    slow: Signal
+
+
+def _ecp5_cell(m: Module, pll: _Pll) -> Instance:
+    input_, feedback, output = pll.dividers
     made, locked = Signal(), Signal()
     # The clock begins when the PLL has locked: what registers begin with stays until then.
-    m.submodules.gate = Instance("DCCA", i_CLKI=made, i_CE=locked, o_CLKO=clocks[0])
+    m.submodules.gate = Instance("DCCA", i_CLKI=made, i_CE=locked, o_CLKO=pll.clock)
     fixed: dict[str, Any] = {
         "p_PLLRST_ENA": "DISABLED",
         "p_INTFB_WAKE": "DISABLED",
@@ -131,7 +136,7 @@ def _ecp5_cell(
         p_CLKOP_DIV=output,
         p_CLKOP_CPHASE=output // 2,
         p_CLKOP_FPHASE=0,
-        i_CLKI=pin,
+        i_CLKI=pll.pin,
         i_CLKFB=made,
         o_CLKOP=made,
         o_LOCK=locked,
@@ -139,16 +144,9 @@ def _ecp5_cell(
     )
 
 
-def _ice40_cell(
-    m: Module,
-    dividers: tuple[int, ...],
-    oscillator: float,
-    pin: Signal,
-    clocks: tuple[Signal, Signal],
-    part: str,
-) -> Instance:
-    reference, feedback, output = dividers
-    compared = oscillator / (reference + 1)
+def _ice40_cell(m: Module, pll: _Pll) -> Instance:
+    reference, feedback, output = pll.dividers
+    compared = pll.oscillator / (reference + 1)
     limits = (17, 26, 44, 66, 101, 133)  # MHz at the phase detector, by filter range less one
     return Instance(
         "SB_PLL40_2_PAD",
@@ -158,30 +156,23 @@ def _ice40_cell(
         p_DIVQ=Const(output, 3),
         p_FILTER_RANGE=Const(1 + next(at for at, top in enumerate(limits) if compared <= top), 3),
         p_PLLOUT_SELECT_PORTB="GENCLK",
-        i_PACKAGEPIN=pin,
+        i_PACKAGEPIN=pll.pin,
         i_RESETB=Const(1),
         i_BYPASS=Const(0),
-        o_PLLOUTGLOBALA=clocks[1],
-        o_PLLOUTGLOBALB=clocks[0],
+        o_PLLOUTGLOBALA=pll.slow,
+        o_PLLOUTGLOBALB=pll.clock,
     )
 
 
-def _gowin_cell(
-    m: Module,
-    dividers: tuple[int, ...],
-    oscillator: float,
-    pin: Signal,
-    clocks: tuple[Signal, Signal],
-    part: str,
-) -> Instance:
-    input_, feedback, output = dividers
+def _gowin_cell(m: Module, pll: _Pll) -> Instance:
+    input_, feedback, output = pll.dividers
     none = {name: Const(0, 6) for name in ("i_FBDSEL", "i_IDSEL", "i_ODSEL")}
     off = {f"p_DYN_{name}_SEL": "false" for name in ("IDIV", "FBDIV", "ODIV")}
     bypass = {f"p_CLKOUT{name}_BYPASS": "false" for name in ("", "P", "D")}
     return Instance(
         "rPLL",
-        p_FCLKIN=f"{oscillator:g}",
-        p_DEVICE=part,
+        p_FCLKIN=f"{pll.oscillator:g}",
+        p_DEVICE=pll.part,
         p_IDIV_SEL=input_,
         p_FBDIV_SEL=feedback,
         p_ODIV_SEL=output,
@@ -193,14 +184,14 @@ def _gowin_cell(
         **off,
         **bypass,
         **none,
-        i_CLKIN=pin,
+        i_CLKIN=pll.pin,
         i_CLKFB=Const(0),
         i_RESET=Const(0),
         i_RESET_P=Const(0),
         i_PSDA=Const(0, 4),
         i_DUTYDA=Const(0, 4),
         i_FDLY=Const(0, 4),
-        o_CLKOUT=clocks[0],
+        o_CLKOUT=pll.clock,
     )
 
 

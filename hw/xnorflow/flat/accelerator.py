@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 from amaranth import Array, Cat, DomainRenamer, Elaboratable, Module, ResetInserter, Signal, Value
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, wiring
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.flat.control import FlatControl
@@ -14,7 +13,7 @@ from xnorflow.flat.datapath import FlatDatapath
 from xnorflow.flat.receiver import FlatReceiver
 from xnorflow.flat.store import FlatStore
 from xnorflow.flat.timing import check_flat
-from xnorflow.gateware.layouts import write_layout
+from xnorflow.gateware.accelerator import accelerator_ports
 from xnorflow.gateware.loader import Loader
 from xnorflow.gateware.registers import RegisterBlock
 from xnorflow.gateware.results import result_layout
@@ -59,22 +58,7 @@ class FlatAccelerator(wiring.Component):
         self.array_domain = array_domain
         self.geometry = geometry
         self.build_hash = build_hash
-        ports = {
-            "reg_address": In(8),
-            "reg_write": In(1),
-            "reg_write_data": In(32),
-            "reg_read_data": Out(32),
-            "config": In(stream.Signature(32)),
-            "pixels": In(stream.Signature(8)),
-            "results": Out(stream.Signature(result_layout)),
-            "tap_row": Out(8),
-        }
-        write = write_layout(geometry)
-        for bank in range(geometry.banks):
-            ports[f"tap_{bank}__enable"] = Out(geometry.word_width // geometry.granule)
-            ports[f"tap_{bank}__address"] = Out(write["address"].shape)
-            ports[f"tap_{bank}__data_0"] = Out(geometry.word_width)
-        super().__init__(ports)
+        super().__init__(accelerator_ports(geometry))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -48,7 +48,6 @@ class FlatControl(wiring.Component):
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
         self.timing = FlatTiming(geometry)
-        self._column_last = Signal(ceil_log2(geometry.columns))
         address = ceil_log2(geometry.activation_depth)
         super().__init__(
             {
@@ -147,16 +146,15 @@ class FlatControl(wiring.Component):
             m.d.sync += take.eq(0)
         with m.If(self.strobe):
             m.d.sync += past.eq(1)
+        column_last = Signal(len(self.result_column))  # the tile's
         m.d.sync += last_column.eq(
             Mux(
                 is_["sends"] & self.result_ready,
-                self.result_column + 1 == self._column_last,
-                self.result_column == self._column_last,
+                self.result_column + 1 == column_last,
+                self.result_column == column_last,
             )
         )
-        m.d.sync += self._column_last.eq(
-            Mux(last_tile, row.channels_tail - 1, self.geometry.columns - 1)
-        )
+        m.d.sync += column_last.eq(Mux(last_tile, row.channels_tail - 1, self.geometry.columns - 1))
         with m.If(is_["reads"]):
             m.d.sync += self.result_column.eq(0)
         with m.If(is_["sends"] & self.result_ready):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The accelerator: everything between the host's streams."""
 
+from typing import Any
+
 from amaranth import Module, ResetInserter
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -21,7 +23,28 @@ from xnorflow.gateware.sequencer import Sequencer
 from xnorflow.gateware.store import ProgramStore
 from xnorflow.gateware.writepath import WritePath
 
-__all__ = ["Accelerator"]
+__all__ = ["Accelerator", "accelerator_ports"]
+
+
+def accelerator_ports(geometry: Geometry) -> dict[str, Any]:
+    """Members of every accelerator of a geometry: register bus, streams, and taps for tests."""
+    ports: dict[str, Any] = {
+        "reg_address": In(8),
+        "reg_write": In(1),
+        "reg_write_data": In(32),
+        "reg_read_data": Out(32),
+        "config": In(stream.Signature(32)),
+        "pixels": In(stream.Signature(8)),
+        "results": Out(stream.Signature(result_layout)),
+        "tap_row": Out(8),
+    }
+    write = write_layout(geometry)
+    for bank in range(geometry.banks):
+        ports[f"tap_{bank}__enable"] = Out(geometry.word_width // geometry.granule)
+        ports[f"tap_{bank}__address"] = Out(write["address"].shape)
+        for pixel in range(geometry.pixels):
+            ports[f"tap_{bank}__data_{pixel}"] = Out(geometry.word_width)
+    return ports
 
 
 class Accelerator(wiring.Component):
@@ -51,23 +74,7 @@ class Accelerator(wiring.Component):
     def __init__(self, geometry: Geometry, *, build_hash: int = 0) -> None:
         self.geometry = geometry
         self.build_hash = build_hash
-        ports = {
-            "reg_address": In(8),
-            "reg_write": In(1),
-            "reg_write_data": In(32),
-            "reg_read_data": Out(32),
-            "config": In(stream.Signature(32)),
-            "pixels": In(stream.Signature(8)),
-            "results": Out(stream.Signature(result_layout)),
-            "tap_row": Out(8),
-        }
-        write = write_layout(geometry)
-        for bank in range(geometry.banks):
-            ports[f"tap_{bank}__enable"] = Out(geometry.word_width // geometry.granule)
-            ports[f"tap_{bank}__address"] = Out(write["address"].shape)
-            for pixel in range(geometry.pixels):
-                ports[f"tap_{bank}__data_{pixel}"] = Out(geometry.word_width)
-        super().__init__(ports)
+        super().__init__(accelerator_ports(geometry))
 
     @staticmethod
     def flush_cycles(geometry: Geometry) -> int:

@@ -16,10 +16,19 @@ from amaranth.lib import wiring
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.accelerator import Accelerator
 
-__all__ = ["TOP", "WAIVERS", "Design", "convert", "describe", "emit", "uninitialised_memories"]
+__all__ = [
+    "HASH_MARK",
+    "TOP",
+    "WAIVERS",
+    "Design",
+    "convert",
+    "describe",
+    "emit",
+    "uninitialised_memories",
+]
 
 TOP = "xnorflow"
-_HASH_MARK = 0x9E3779B1
+HASH_MARK = 0x9E3779B1
 """Stands for the build hash while the rest of the text is hashed."""
 
 WAIVERS = {
@@ -89,8 +98,8 @@ def describe(
     title : str
         Of the file.
     """
-    text = convert(make(_HASH_MARK), top)
-    mark = re.compile(rf"32'd{_HASH_MARK}\b|32'h{_HASH_MARK:08x}\b")
+    text = convert(make(HASH_MARK), top)
+    mark = re.compile(rf"32'd{HASH_MARK}\b|32'h{HASH_MARK:08x}\b")
     if len(mark.findall(text)) != 1:
         raise RuntimeError("the build hash's place in the Verilog text is not unique")
     digest = hashlib.sha256(text.encode()).hexdigest()

@@ -81,9 +81,30 @@ class LinkEngine(wiring.Component):
             }
         )
 
-    def connect(self, m: Module, device: wiring.Component) -> None:
-        """Join the registers and streams of both, in the module ``m`` that holds them."""
+    def connect(
+        self,
+        m: Module,
+        receiver: wiring.Component,
+        line: stream.Interface,
+        device: wiring.Component,
+    ) -> None:
+        """Join both sides, in the module ``m`` that holds all of them.
+
+        Parameters
+        ----------
+        m : Module
+        receiver : Component
+            Gives ``byte``, ``strobe`` and ``damaged``.
+        line : stream.Interface
+            Takes bytes for the line.
+        device : Component
+            Has the accelerator's registers and streams.
+        """
+        wiring.connect(m, self.line, line)
         m.d.comb += [
+            self.byte.eq(receiver.byte),
+            self.strobe.eq(receiver.strobe),
+            self.damaged.eq(receiver.damaged),
             device.reg_address.eq(self.reg_address),
             device.reg_write.eq(self.reg_write),
             device.reg_write_data.eq(self.reg_write_data),

@@ -115,12 +115,8 @@ class SpiDevice(wiring.Component):
             slave.cs_n.eq(self.cs_n),
             slave.mosi.eq(self.mosi),
             self.miso.eq(slave.miso),
-            engine.byte.eq(slave.byte),
-            engine.strobe.eq(slave.strobe),
-            engine.damaged.eq(slave.damaged),
         ]
-        wiring.connect(m, engine.line, slave.bytes)
-        engine.connect(m, self.device)
+        engine.connect(m, slave, slave.bytes, self.device)
         return m
 
 

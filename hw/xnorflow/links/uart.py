@@ -11,12 +11,34 @@ from xnorflow.core.link import LinkLimits
 from xnorflow.gateware.accelerator import Accelerator
 from xnorflow.links.engine import LinkEngine
 
-__all__ = ["UartAccelerator", "UartDevice", "UartReceiver", "UartTransmitter"]
+__all__ = ["UartAccelerator", "UartDevice", "UartReceiver", "UartTransmitter", "uart_divisor"]
 
 MIN_DIVISOR = 4
 """Fewest cycles a bit: three of them vote."""
+BAUD_TOLERANCE = 0.02
+"""Of a bit's length: a frame of ten bits is still sampled in its bits' middle thirds."""
 _FRAME_BITS = 10
 """Start, eight data bits, stop."""
+
+
+def uart_divisor(clock_mhz: float, baud: int) -> int:
+    """Clock cycles of a bit.
+
+    Raises
+    ------
+    ValueError
+        If no whole number of cycles comes near the bit's length, or it is too small.
+    """
+    wanted = clock_mhz * 1e6 / baud
+    divisor = max(round(wanted), 1)
+    if abs(divisor / wanted - 1) > BAUD_TOLERANCE:
+        raise ValueError(
+            f"{baud} baud is {wanted:.2f} cycles a bit at {clock_mhz:g} MHz, which is not within "
+            f"{BAUD_TOLERANCE:.0%} of a whole number: take "
+            f"{round(clock_mhz * 1e6 / divisor)} baud, or another clock"
+        )
+    _check_divisor(divisor)
+    return divisor
 
 
 def _check_divisor(divisor: int) -> None:
@@ -164,15 +186,8 @@ class UartDevice(wiring.Component):
         m.submodules.transmitter = transmitter = self.transmitter
         m.submodules.engine = engine = self.engine
         m.submodules.device = self.device
-        m.d.comb += [
-            receiver.rx.eq(self.rx),
-            self.tx.eq(transmitter.tx),
-            engine.byte.eq(receiver.byte),
-            engine.strobe.eq(receiver.strobe),
-            engine.damaged.eq(receiver.damaged),
-        ]
-        wiring.connect(m, engine.line, transmitter.bytes)
-        engine.connect(m, self.device)
+        m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
+        engine.connect(m, receiver, transmitter.bytes, self.device)
         return m
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from xnorflow.core.hostmap import BUS_MAP
 from xnorflow.core.registers import INTERFACE_VERSION, REGISTERS
 from xnorflow.gateware.verilog import WAIVERS, Design
-from xnorflow.packaging.tops import Settings, Top, uart_divisor
+from xnorflow.packaging.tops import Settings, Top
 
 __all__ = ["Manifest", "manifest", "ports_of"]
 
@@ -55,7 +55,10 @@ def manifest(design: Design, top: Top, settings: Settings, file: str) -> Manifes
     geometry = design.geometry
     parameters: dict[str, Any] = {"clock_mhz": settings.clock_mhz}
     if top.uses_uart:
-        parameters |= {"baud": settings.baud, "divisor": uart_divisor(settings)}
+        from xnorflow.links.uart import uart_divisor
+
+        divisor = uart_divisor(settings.clock_mhz, settings.baud)
+        parameters |= {"baud": settings.baud, "divisor": divisor}
     return {
         "top": top.name,
         "title": top.title,

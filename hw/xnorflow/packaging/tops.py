@@ -13,10 +13,7 @@ from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.accelerator import Accelerator
 from xnorflow.gateware.verilog import Design, describe
 
-__all__ = ["TOPS", "Interface", "Settings", "Top", "emit_top", "uart_divisor"]
-
-BAUD_TOLERANCE = 0.02
-"""Of a bit's length: a frame of ten bits is still sampled in its bits' middle thirds."""
+__all__ = ["TOPS", "Interface", "Settings", "Top", "emit_top"]
 
 
 @dataclass(frozen=True)
@@ -43,25 +40,6 @@ class Settings:
         for name in ("clock_mhz", "baud"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be more than 0, not {getattr(self, name)}")
-
-
-def uart_divisor(settings: Settings) -> int:
-    """Clock cycles of a bit.
-
-    Raises
-    ------
-    ValueError
-        If no whole number of cycles comes near the bit's length.
-    """
-    wanted = settings.clock_mhz * 1e6 / settings.baud
-    divisor = max(round(wanted), 1)
-    if abs(divisor / wanted - 1) > BAUD_TOLERANCE:
-        raise ValueError(
-            f"{settings.baud} baud is {wanted:.2f} cycles a bit at {settings.clock_mhz:g} MHz, "
-            f"which is not within {BAUD_TOLERANCE:.0%} of a whole number: take "
-            f"{round(settings.clock_mhz * 1e6 / divisor)} baud, or another clock"
-        )
-    return divisor
 
 
 @dataclass(frozen=True)
@@ -129,9 +107,9 @@ def _wishbone(geometry: Geometry, build_hash: int, settings: Settings) -> wiring
 
 
 def _uart(geometry: Geometry, build_hash: int, settings: Settings) -> wiring.Component:
-    from xnorflow.links.uart import UartAccelerator
+    from xnorflow.links.uart import UartAccelerator, uart_divisor
 
-    divisor = uart_divisor(settings)
+    divisor = uart_divisor(settings.clock_mhz, settings.baud)
     return UartAccelerator(geometry, divisor=divisor, build_hash=build_hash)
 
 

@@ -20,8 +20,8 @@ from xnorflow.core.geometry import Geometry
 from xnorflow.flat.accelerator import FlatAccelerator
 from xnorflow.flat.timing import is_flat
 from xnorflow.gateware.target import Target
-from xnorflow.gateware.verilog import uninitialised_memories
-from xnorflow.links.uart import UartAccelerator, UartDevice
+from xnorflow.gateware.verilog import HASH_MARK, uninitialised_memories
+from xnorflow.links.uart import UartAccelerator, UartDevice, uart_divisor
 from xnorflow.synthesis.implement import CriticalPath, pack, place, versions
 from xnorflow.synthesis.netlist import Resources, synthesise
 from xnorflow.synthesis.route import Routed
@@ -35,9 +35,6 @@ AIM = 1.05
 """The router aims this much higher than the clock."""
 SLOWER = 0.98
 """The next clock that is tried, as a share of what routing met."""
-BAUD_ERROR = 0.02
-_HASH_MARK = 0x9E3779B1
-"""Stands for the build hash while the rest of the design is hashed."""
 
 
 class TimingError(SynthesisError):
@@ -105,13 +102,10 @@ class Built:
 
 def divisor_of(board: Board, mhz: float) -> int:
     """Clock cycles of a bit on the UART; BoardError if none comes near enough."""
-    exact = mhz * 1e6 / board.baud
-    divisor = round(exact)
-    if divisor < 1 or abs(divisor / exact - 1) > BAUD_ERROR:
-        raise BoardError(
-            f"{board.name}: {mhz:g} MHz is no multiple of {board.baud} baud, within 2 %"
-        )
-    return divisor
+    try:
+        return uart_divisor(mhz, board.baud)
+    except ValueError as error:
+        raise BoardError(f"{board.name}: {error}") from error
 
 
 def top_of(board: Board, setting: Setting, geometry: Geometry, build_hash: int) -> BoardTop:
@@ -135,10 +129,10 @@ def describe(board: Board, setting: Setting, geometry: Geometry) -> tuple[str, s
 
     The same sources, board and geometry give the same text, wherever and whenever it is made.
     """
-    top = top_of(board, setting, geometry, _HASH_MARK)
+    top = top_of(board, setting, geometry, HASH_MARK)
     with uninitialised_memories():
         text = rtlil.convert(top, name="top", platform=Target(board.family), emit_src=False)
-    mark = f"32'{_HASH_MARK:032b}"
+    mark = f"32'{HASH_MARK:032b}"
     if mark not in text:
         raise RuntimeError("the build hash has no place in the design")
     arguments = [*board.nextpnr, *board.options, str(board.seed), *board.pins.values()]

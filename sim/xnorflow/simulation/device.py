@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xnorflow.core.tap import TAP_DTYPE
+from xnorflow.simulation.instance import ModelInstance, Signatures
 from xnorflow.simulation.model import SimulationModel
 
 __all__ = ["Moved", "SimulatedDevice", "Stalls"]
@@ -98,20 +99,18 @@ class Moved:
     cycles: int
 
 
-_SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "create": (c_void_p, ()),
-    "destroy": (None, (c_void_p,)),
-    "reset": (None, (c_void_p, c_uint64)),
-    "read_register": (c_uint32, (c_void_p, c_uint32)),
-    "write_register": (None, (c_void_p, c_uint32, c_uint32)),
-    "exchange": (c_uint64, (c_void_p, POINTER(_Exchange), c_uint64)),
-    "set_stalls": (None, (c_void_p, c_uint64, c_uint64, c_uint64, c_uint64)),
-    "set_recording": (None, (c_void_p, c_int)),
-    "tap_count": (c_uint64, (c_void_p,)),
-    "tap_rows": (c_void_p, (c_void_p,)),
-    "cycle": (c_uint64, (c_void_p,)),
-    "open_trace": (c_int, (c_void_p, c_char_p)),
-    "close_trace": (None, (c_void_p,)),
+_SIGNATURES: Signatures = {
+    "reset": (None, (c_uint64,)),
+    "read_register": (c_uint32, (c_uint32,)),
+    "write_register": (None, (c_uint32, c_uint32)),
+    "exchange": (c_uint64, (POINTER(_Exchange), c_uint64)),
+    "set_stalls": (None, (c_uint64, c_uint64, c_uint64, c_uint64)),
+    "set_recording": (None, (c_int,)),
+    "tap_count": (c_uint64, ()),
+    "tap_rows": (c_void_p, ()),
+    "cycle": (c_uint64, ()),
+    "open_trace": (c_int, (c_char_p,)),
+    "close_trace": (None, ()),
 }
 
 
@@ -143,13 +142,8 @@ class SimulatedDevice:
         stalls: Stalls | None = None,
     ) -> None:
         self.model = model
-        library = ctypes.CDLL(str(model.library))
-        self._calls: dict[str, Any] = {}
-        for name, (result, arguments) in _SIGNATURES.items():
-            function = getattr(library, f"xnorflow_{name}")
-            function.restype, function.argtypes = result, arguments
-            self._calls[name] = function
-        self._handle: int | None = self._calls["create"]()
+        self._instance = ModelInstance(model.library, "xnorflow", _SIGNATURES, "simulated device")
+        self._call = self._instance.call
         if trace is not None:
             self._open_trace(Path(trace))
         self.set_stalls(stalls)
@@ -160,11 +154,6 @@ class SimulatedDevice:
             raise ValueError("This model cannot trace; build it with build_model(..., trace=True)")
         if not self._call("open_trace", str(path).encode()):
             raise OSError(f"Cannot write the trace {path}")
-
-    def _call(self, name: str, *arguments: Any) -> Any:
-        if self._handle is None:
-            raise ValueError("The simulated device is closed")
-        return self._calls[name](self._handle, *arguments)
 
     @property
     def cycle(self) -> int:
@@ -260,10 +249,4 @@ class SimulatedDevice:
 
     def close(self) -> None:
         """Free the model and complete its trace; a second call does nothing."""
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            self._calls["destroy"](handle)
-
-    def __del__(self) -> None:
-        if getattr(self, "_handle", None) is not None:
-            self.close()
+        self._instance.close()

@@ -7,14 +7,14 @@ import ctypes
 import json
 from collections import deque
 from collections.abc import Callable
-from ctypes import c_char_p, c_uint64, c_void_p
+from ctypes import c_char_p, c_uint64
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.simulation.cache import cached_folder
 from xnorflow.simulation.design import load_design, sources_key
+from xnorflow.simulation.instance import ModelInstance, Signatures
 from xnorflow.simulation.model import LIBRARY, build_library, library_key
 from xnorflow.simulation.toolchain import find_toolchain
 
@@ -28,16 +28,14 @@ SOURCES = ("xnorflow.links", "xnorflow.gateware", "xnorflow.core")
 """Packages that decide the Verilog."""
 HARNESS = Path(__file__).with_name("uart.cpp")
 
-_SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "create": (c_void_p, (c_uint64,)),
-    "destroy": (None, (c_void_p,)),
-    "reset": (None, (c_void_p, c_uint64)),
-    "send": (None, (c_void_p, c_char_p, c_uint64)),
-    "run": (c_uint64, (c_void_p, c_uint64, c_uint64)),
-    "take": (c_uint64, (c_void_p, c_char_p, c_uint64)),
-    "waiting": (c_uint64, (c_void_p,)),
-    "cycle": (c_uint64, (c_void_p,)),
-    "set_spikes": (None, (c_void_p, c_uint64, c_uint64)),
+_SIGNATURES: Signatures = {
+    "reset": (None, (c_uint64,)),
+    "send": (None, (c_char_p, c_uint64)),
+    "run": (c_uint64, (c_uint64, c_uint64)),
+    "take": (c_uint64, (c_char_p, c_uint64)),
+    "waiting": (c_uint64, ()),
+    "cycle": (c_uint64, ()),
+    "set_spikes": (None, (c_uint64, c_uint64)),
 }
 
 
@@ -110,18 +108,10 @@ class SimulatedBoard:
 
     def __init__(self, model: UartModel) -> None:
         self.model = model
-        library = ctypes.CDLL(str(model.library))
-        self._calls: dict[str, Any] = {}
-        for name, (result, arguments) in _SIGNATURES.items():
-            function = getattr(library, f"uart_{name}")
-            function.restype, function.argtypes = result, arguments
-            self._calls[name] = function
-        self._handle: int | None = self._calls["create"](model.divisor)
-
-    def _call(self, name: str, *arguments: Any) -> Any:
-        if self._handle is None:
-            raise ValueError("The simulated board is closed")
-        return self._calls[name](self._handle, *arguments)
+        self._instance = ModelInstance(
+            model.library, "uart", _SIGNATURES, "simulated board", model.divisor
+        )
+        self._call = self._instance.call
 
     @property
     def cycle(self) -> int:
@@ -160,13 +150,7 @@ class SimulatedBoard:
 
     def close(self) -> None:
         """Free the model; a second call does nothing."""
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            self._calls["destroy"](handle)
-
-    def __del__(self) -> None:
-        if getattr(self, "_handle", None) is not None:
-            self.close()
+        self._instance.close()
 
 
 class SimulatedLine:
