@@ -105,26 +105,32 @@ class RestingProof(wiring.Component):
         return m
 
 
-def _proof(shape: str) -> Proof:
+_TOO_EARLY = Edit("gateware.resting", "- depth - shift, 0)", "- depth - shift - 1, 0)")
+_OTHER_LANE = Edit(
+    "gateware.resting", "bits[bit].eq(sources[bit % beat])", "bits[bit].eq(sources[bit % beat - 1])"
+)
+
+
+def _proof(shape: str, fault: Edit) -> Proof:
     geometry = Geometry.parse(shape)
     return Proof(
         f"resting-{geometry.word_width}-by-{geometry.weight_beat}",
         "a word's bit, as late as it comes, meets the loaded weight; loads and words in any order",
         lambda: RestingProof(geometry),
         depth=RestingProof.depth(geometry),
-        fault=Edit("gateware.resting", "(depth + 1) + lane", "(depth + 1) + (lane ^ 1)"),
+        fault=fault,
         family="ecp5",
     )
 
 
 PROOFS = [
-    _proof(shape)
-    for shape in (
-        "2x1x3x8,weight_bus=8",
-        "2x1x3x16,weight_bus=8",
-        "2x1x3x32,weight_bus=16",
-        "2x1x3x64,weight_bus=32",
-        "3x3x3x64,weight_bus=288",
-        "2x1x3x64,weight_bus=512",
+    _proof(shape, fault)
+    for shape, fault in (
+        ("2x1x3x8,weight_bus=8", _OTHER_LANE),
+        ("2x1x3x16,weight_bus=8", _OTHER_LANE),
+        ("2x1x3x32,weight_bus=16", _OTHER_LANE),
+        ("2x1x3x64,weight_bus=32", _OTHER_LANE),
+        ("3x3x3x64,weight_bus=288", _TOO_EARLY),
+        ("2x1x3x64,weight_bus=512", _TOO_EARLY),
     )
 ]
