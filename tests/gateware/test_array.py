@@ -13,7 +13,8 @@ from tests.gateware.helpers import SHAPES, bus_write, geometry_of, popcount, tra
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.program import Target
-from xnorflow.gateware.array import RowSkew, SystolicArray, WeightBank
+from xnorflow.gateware.array import RowSkew, SystolicArray
+from xnorflow.gateware.weightbank import WeightBank
 
 # 2x2x4x16 loads a word in two beats, 3x3x4x16 in four.
 ARRAYS = (*SHAPES, "2x2x4x16", "2x2x4x8,pixels=2", "3x1x2x64,weight_bus=72")

@@ -8,7 +8,7 @@ from tests.gateware.helpers import SHAPES, geometry_of
 
 from xnorflow.compile import cycles, plan
 from xnorflow.gateware.accelerator import Accelerator
-from xnorflow.gateware.array import SystolicArray, WeightBank
+from xnorflow.gateware.array import SystolicArray
 from xnorflow.gateware.collector import Collector
 from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.fabric import Fabric
@@ -20,6 +20,7 @@ from xnorflow.gateware.pacer import READ_CYCLES, Pacer
 from xnorflow.gateware.pool import Pool
 from xnorflow.gateware.store import ProgramStore
 from xnorflow.gateware.threshold import ThresholdUnit
+from xnorflow.gateware.weightbank import WeightBank
 from xnorflow.gateware.writepath import WritePath
 
 ALL = [*SHAPES, "2x1x5x64", "8x2x24x8", "2x2x128x32", "3x3x32x64,weight_bus=144,pixels=2"]

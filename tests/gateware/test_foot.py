@@ -11,9 +11,9 @@ from tests.gateware.helpers import SURPLUS_CYCLES, geometry_of, trace
 from tests.gateware.records import Record, random_record
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.array import WeightBank
 from xnorflow.gateware.foot import Feet
 from xnorflow.gateware.threshold import ThresholdUnit
+from xnorflow.gateware.weightbank import WeightBank
 
 OUTPUTS = ("codes", "codes_valid", "values", "values_valid", "record")
 NONE = {"valid": 0, "record": 0}

@@ -244,8 +244,9 @@ def test_banks_are_never_asked_for_two_words_at_once(shape: str, max_lanes: int)
 
     A record's word is asked for when its token is at the feet, hop by hop with the load.
     """
-    from xnorflow.gateware.array import SystolicArray, WeightBank
+    from xnorflow.gateware.array import SystolicArray
     from xnorflow.gateware.fetch import Fetch
+    from xnorflow.gateware.weightbank import WeightBank
 
     geometry = geometry_of(shape, weight_depth=256, max_lanes=max_lanes)
     # Cycles from the issuer's output to the banks.

@@ -12,8 +12,8 @@ from amaranth.sim import Simulator
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware import spram
-from xnorflow.gateware.array import WeightBank
 from xnorflow.gateware.spram import SharedWeightBank
+from xnorflow.gateware.weightbank import WeightBank
 
 SHAPES = ("2x1x4x64,weight_bus=16", "2x1x8x64,weight_bus=8", "2x2x4x32,weight_bus=16")
 

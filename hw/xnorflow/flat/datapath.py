@@ -10,16 +10,13 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.core.program import Target
 from xnorflow.flat.timing import FlatTiming
-from xnorflow.gateware.array import WeightBank
 from xnorflow.gateware.delay import delayed
 from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.layouts import bus_layout
 from xnorflow.gateware.memory import BlockMemory
 from xnorflow.gateware.resting import windowed_loads
-from xnorflow.gateware.spram import SharedWeightBank
-from xnorflow.gateware.target import device_family
+from xnorflow.gateware.weightbank import HopBanks
 
 __all__ = ["FlatDatapath", "pass_layout", "spot_layout"]
 
@@ -128,7 +125,7 @@ class FlatDatapath(wiring.Component):
         m.d.comb += valid[0].eq(self.beat)
         m.d.sync += valid[1:].eq(valid[:-1])
 
-        weights = self._weights(m, platform)
+        weights = self._weights(m)
         mismatches = self._elements(m, self._fetch(m), weights)
         totals, unit = self._accumulate(m, later, valid, mismatches)
         codes = self._compare(m, weights, totals)
@@ -137,38 +134,14 @@ class FlatDatapath(wiring.Component):
         self._write(m, later.spot, begins, enables, coded, codes, unit)
         return m
 
-    def _weights(self, m: Module, platform: object) -> list[data.View]:
-        """Each column's bank; what it reads, ``fetch`` cycles after the address."""
-        geometry = self.geometry
-        banks = []
-        taken = Signal(self.bus.shape(), reset_less=True)
-        writes = Signal(geometry.columns)
-        m.d.sync += taken.eq(self.bus)
-        chosen = self.bus.valid & (self.bus.target == Target.WEIGHT)
-        m.d.sync += [
-            writes[column].eq(chosen & (self.bus.column == column))
-            for column in range(geometry.columns)
-        ]
-        if device_family(platform) == "ice40" and SharedWeightBank.fits(geometry):
-            together = geometry.columns_per_hop
-            for hop in range(geometry.hops):
-                m.submodules[f"weights_{hop}"] = bank = SharedWeightBank(geometry)
-                m.d.comb += [
-                    bank.address.eq(self.weights),
-                    bank.writes.eq(writes[hop * together : (hop + 1) * together]),
-                    bank.bus.eq(taken),
-                ]
-                banks += [bank.weights[column] for column in range(together)]
-            return banks
-        for column in range(geometry.columns):
-            m.submodules[f"weights_{column}"] = one = WeightBank(geometry)
-            m.d.comb += [
-                one.address.eq(self.weights),
-                one.write.eq(writes[column]),
-                one.bus.eq(taken),
-            ]
-            banks.append(one.weights)
-        return banks
+    def _weights(self, m: Module) -> list[data.View]:
+        """What each column's bank reads, ``fetch`` cycles after the address."""
+        found: list[data.View] = []
+        for hop in range(self.geometry.hops):
+            m.submodules[f"weights_{hop}"] = banks = HopBanks(self.geometry, hop)
+            m.d.comb += [banks.address.eq(self.weights), banks.bus.eq(self.bus)]
+            found += [banks.weights[c] for c in range(self.geometry.columns_per_hop)]
+        return found
 
     def _fetch(self, m: Module) -> list[Signal]:
         """The rows' words; row r's are r cycles late, as its address is."""

@@ -7,16 +7,13 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.core.program import Target
 from xnorflow.gateware.banks import window_layout
 from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.layouts import bus_layout, load_layout
-from xnorflow.gateware.memory import BlockMemory
 from xnorflow.gateware.resting import windowed_loads
-from xnorflow.gateware.spram import SharedWeightBank
-from xnorflow.gateware.target import device_family
+from xnorflow.gateware.weightbank import HopBanks
 
-__all__ = ["RowSkew", "SystolicArray", "WeightBank", "record_layout"]
+__all__ = ["RowSkew", "SystolicArray", "record_layout"]
 
 
 def record_layout(geometry: Geometry) -> data.StructLayout:
@@ -62,56 +59,6 @@ class RowSkew(wiring.Component):
                 self.skewed_shifts[row],
                 *(self.skewed_words[pixel][row] for pixel in range(self.geometry.pixels)),
             ).eq(row_state)
-        return m
-
-
-class WeightBank(wiring.Component):
-    """One column's weights and thresholds.
-
-    Members
-    -------
-    address : In
-        What to read: a beat of weights, or a word of thresholds.
-    write : In(1)
-        Take the configuration write.
-    bus : In(bus_layout)
-        Configuration writes.
-    weights : Out
-        What was read: next beat of every row, ``latency_cycles`` later.
-    """
-
-    latency_cycles = 1 + BlockMemory.latency_cycles
-
-    def __init__(self, geometry: Geometry) -> None:
-        self.geometry = geometry
-        super().__init__(
-            {
-                "address": In(ceil_log2(geometry.weight_depth)),
-                "write": In(1),
-                "bus": In(bus_layout(geometry)),
-                "weights": Out(data.ArrayLayout(geometry.weight_beat, geometry.rows)),
-            }
-        )
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        geometry = self.geometry
-        m.submodules.block = memory = BlockMemory(
-            width=geometry.rows * geometry.weight_beat, depth=geometry.weight_depth
-        )
-        # A column's blocks lie far apart.
-        address = Signal(len(self.address), reset_less=True)
-        write = Signal()
-        bus = Signal(self.bus.shape(), reset_less=True)
-        m.d.sync += [address.eq(self.address), write.eq(self.write), bus.eq(self.bus)]
-        m.d.comb += [
-            memory.write_enable.eq(write),
-            memory.write_address.eq(bus.address),
-            memory.write_data.eq(bus.data),
-            memory.read_enable.eq(1),
-            memory.read_address.eq(address),
-            self.weights.eq(memory.read_data),
-        ]
         return m
 
 
@@ -172,7 +119,6 @@ class SystolicArray(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        self.shared = device_family(platform) == "ice40" and SharedWeightBank.fits(self.geometry)
         windows = ElementRow.load_windows(self.geometry)
         address = Mux(self.record.valid, self.record.address, self.load.address)
         loads = [
@@ -213,33 +159,10 @@ class SystolicArray(wiring.Component):
         geometry = self.geometry
         pixels, rows = range(geometry.pixels), range(geometry.rows)
         columns, width = range(geometry.columns_per_hop), geometry.word_width
-        banks = []
-        taken = Signal(bus.shape(), name=f"taken_{hop}", reset_less=True)
-        writes = Signal(len(columns), name=f"writes_{hop}")
-        m.d.sync += taken.eq(bus)
-        if self.shared:
-            m.submodules[f"banks_{hop}"] = together = SharedWeightBank(geometry)
-            m.d.comb += [
-                together.address.eq(address),
-                together.writes.eq(writes),
-                together.bus.eq(taken),
-            ]
+        m.submodules[f"banks_{hop}"] = banks = HopBanks(geometry, hop)
+        m.d.comb += [banks.address.eq(address), banks.bus.eq(bus)]
         for c in columns:
-            column = hop * geometry.columns_per_hop + c
-            ours = bus.valid & (bus.target == Target.WEIGHT) & (bus.column == column)
-            m.d.sync += writes[c].eq(ours)
-            if self.shared:
-                weights = together.weights[c]
-            else:
-                m.submodules[f"bank_{column}"] = bank = WeightBank(geometry)
-                m.d.comb += [
-                    bank.address.eq(address),
-                    bank.write.eq(writes[c]),
-                    bank.bus.eq(taken),
-                ]
-                weights = bank.weights
-            m.d.comb += self.weights[column].eq(weights)
-            banks.append(weights)
+            m.d.comb += self.weights[hop * len(columns) + c].eq(banks.weights[c])
         falling: data.View | None = None
         for row in rows:
             m.submodules[f"row_{hop}_{row}"] = unit = ElementRow(geometry, row=row)
@@ -250,7 +173,7 @@ class SystolicArray(wiring.Component):
                 ),
                 unit.idle.eq(idle[row].replicate(geometry.pixels)),
                 unit.loads.eq(loads.word_select(row, len(unit.loads))),
-                *(unit.weights[c].eq(banks[c][row]) for c in columns),
+                *(unit.weights[c].eq(banks.weights[c][row]) for c in columns),
             ]
             if geometry.doubles(row):
                 m.d.comb += unit.double.eq(double)
@@ -260,4 +183,4 @@ class SystolicArray(wiring.Component):
         first = hop * len(columns) * len(pixels)
         for index in range(len(columns) * len(pixels)):
             m.d.comb += self.sums[first + index].eq(unit.sums_out[index])
-        return taken
+        return banks.taken

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.array import RowSkew, SystolicArray, WeightBank
+from xnorflow.gateware.array import RowSkew, SystolicArray
 from xnorflow.gateware.banks import window_layout
 from xnorflow.gateware.delay import delayed
 from xnorflow.gateware.deskew import Deskew
@@ -22,6 +22,7 @@ from xnorflow.gateware.layouts import (
     token_layout,
 )
 from xnorflow.gateware.realcount import RealCount
+from xnorflow.gateware.weightbank import WeightBank
 
 __all__ = ["Fabric", "delayed"]
 

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.addition import ChosenSum, add_chosen
-from xnorflow.gateware.array import WeightBank, record_layout
+from xnorflow.gateware.array import record_layout
 from xnorflow.gateware.delay import delayed
 from xnorflow.gateware.layouts import code_layout, token_layout
 from xnorflow.gateware.memory import BlockMemory
@@ -15,6 +15,7 @@ from xnorflow.gateware.product import Product
 from xnorflow.gateware.realcount import RealCount
 from xnorflow.gateware.target import family_of
 from xnorflow.gateware.threshold import ThresholdUnit
+from xnorflow.gateware.weightbank import WeightBank
 
 __all__ = ["Feet"]
 

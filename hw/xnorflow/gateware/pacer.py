@@ -6,10 +6,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.array import WeightBank
 from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.foot import Feet
 from xnorflow.gateware.layouts import row_layout, segment_layout
+from xnorflow.gateware.weightbank import WeightBank
 
 __all__ = ["READ_CYCLES", "Pacer"]
 

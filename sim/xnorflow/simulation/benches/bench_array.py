@@ -25,8 +25,9 @@ from xnorflow.core.builder import NetworkBuilder
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.packing import bits_to_words
 from xnorflow.core.program import Target
-from xnorflow.gateware.array import SystolicArray, WeightBank
+from xnorflow.gateware.array import SystolicArray
 from xnorflow.gateware.layouts import bus_layout, load_layout
+from xnorflow.gateware.weightbank import WeightBank
 from xnorflow.golden.model import GoldenLayer
 from xnorflow.simulation.benches.networks import GEOMETRY_VARIABLE, SEED_VARIABLE
 from xnorflow.simulation.benches.streams import Clocked
