@@ -93,7 +93,6 @@ class FlatAccelerator(wiring.Component):
             datapath.bus.eq(bus),
             receiver.row.eq(store.row),
             receiver.enable.eq(control.enable),
-            control.input_valid.eq(receiver.pixels.valid),
         ]
         for name in ("blocks", "cycles", "wait_cycles"):
             m.d.comb += getattr(registers, name).eq(getattr(control, name))
@@ -101,7 +100,7 @@ class FlatAccelerator(wiring.Component):
             m.d.comb += getattr(control, name).eq(getattr(store, name))
         for name in ("fetch", "index"):
             m.d.comb += getattr(store, name).eq(getattr(control, name))
-        for name in ("ends_granule", "ends_word", "ends_image"):
+        for name in ("ends_granule", "ends_word", "ends_image", "starved"):
             m.d.comb += getattr(control, name).eq(getattr(receiver, name))
         for name in ("write", "codes"):
             m.d.comb += getattr(datapath, name).eq(getattr(receiver, name))
@@ -129,15 +128,10 @@ class FlatAccelerator(wiring.Component):
         array = self.array_domain
         if array == "sync":
             return loader.bus, registers.run, registers.abort, loader.error
-        # A bus write stays until the next one, for which ``_config`` waits.
+        # A bus write stays until the loader takes the next word, for which ``_config`` waits.
         bus = Signal(loader.bus.shape(), reset_less=True)
-        held = Signal(loader.bus.shape(), reset_less=True)
-        written = Signal()
-        with m.If(loader.bus.valid):
-            m.d.sync += held.eq(loader.bus)
-        m.d.sync += written.eq(loader.bus.valid)
-        arrives = cross_pulse(m, written, source="sync", to=array, name="bus")
-        m.d.comb += [bus.eq(held), bus.valid.eq(arrives)]
+        arrives = cross_pulse(m, loader.bus.valid, source="sync", to=array, name="bus")
+        m.d.comb += [bus.eq(loader.bus), bus.valid.eq(arrives)]
         run, abort = (
             cross_pulse(m, pulse, source="sync", to=array, name=name)
             for name, pulse in (("run", registers.run), ("abort", registers.abort))

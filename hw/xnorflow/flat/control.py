@@ -37,7 +37,7 @@ class FlatControl(wiring.Component):
         Of :class:`FlatStore`.
     bad_packet : In(1)
     busy : Out(1)
-    enable, receiving, ends_granule, ends_word, ends_image, input_valid
+    enable, receiving, ends_granule, ends_word, ends_image, starved
         Of :class:`FlatReceiver`.
     load, beat, active, unit, words, weights, strobe, now, n, reading
         Of :class:`FlatDatapath`.
@@ -66,7 +66,7 @@ class FlatControl(wiring.Component):
                 "ends_granule": In(1),
                 "ends_word": In(1),
                 "ends_image": In(1),
-                "input_valid": In(1),
+                "starved": In(1),
                 "load": Out(1),
                 "beat": Out(1),
                 "active": Out(geometry.rows),
@@ -105,25 +105,41 @@ class FlatControl(wiring.Component):
                 "past",
             )
         )  # fmt: skip
-        last_pass, last_tile = self._passes(m, is_, ends_tile, ends_beats)
+        # What these change is read two cycles later at the earliest.
+        after_beats, after_tile = Signal(), Signal()
+        m.d.sync += [after_beats.eq(ends_beats), after_tile.eq(ends_tile)]
+        last_pass, last_tile = self._passes(m, is_, after_tile, after_beats)
         last_unit = self._units(m, is_, unit_last, take, sent)
-        reads_on = is_["sends"] & sent & ~last_unit
-        last_count = self._count(m, is_, ends_beats, reads_on)
-        self._spots(m, is_, ends_tile)
-        self._status(m, asked, done, refused, runnable, is_["idle"], waits, ended)
+        loaded, drained, readable = (
+            self._ends(m, is_[name], cycles)
+            for name, cycles in (
+                ("loads", self.timing.load),
+                ("drains", self.timing.drain + 1),
+                ("reads", READ_CYCLES),
+            )
+        )
+        self._spots(m, is_, after_tile)
+        idle, after_end = Signal(), Signal()
+        m.d.sync += after_end.eq(ended & ~self.abort)
+        m.d.comb += idle.eq(is_["idle"] & ~after_end)
+        self._status(m, asked, done, refused, runnable, idle, waits)
+        with m.If(after_end):
+            m.d.sync += done.eq(1)
+        m.d.comb += self.blocks.eq(self._counter(m, after_end, self.abort))
 
         # A run is queued; then its rows run.
         with m.If(self.run & ~asked & ~self.bad_packet):
             m.d.sync += [refused.eq(~runnable), asked.eq(runnable)]
             with m.If(runnable):
                 m.d.sync += queued.eq(self.images)
+        some_rows, some_images, few_images = (
+            Signal(name=name) for name in ("some_rows", "some_images", "few_images")
+        )
+        m.d.comb += runnable.eq(some_rows & some_images & few_images)
         m.d.sync += [
-            runnable.eq(
-                (self.rows != 0)
-                & (self.images != 0)
-                & ~self.images[len(queued) :].any()
-                & (self.images[: len(queued)] <= self.block[: len(queued)])
-            ),
+            some_rows.eq(self.rows != 0),
+            some_images.eq((self.images != 0) & ~self.images[len(queued) :].any()),
+            few_images.eq(self.images[: len(queued)] <= self.block[: len(queued)]),
             last_row.eq(self.index + 1 == self.rows[: len(self.index) + 1]),
         ]
         with m.If(is_["idle"]):
@@ -132,17 +148,17 @@ class FlatControl(wiring.Component):
                 m.d.sync += [asked.eq(0), done.eq(0), unit_last.eq(queued - 1)]
         with m.If(ends_row):
             m.d.sync += self.index.eq(self.index + 1)
-        with m.If(ended):
-            m.d.sync += [done.eq(1), self.blocks.eq(self.blocks + 1)]
         with m.If(self.abort):
-            m.d.sync += [asked.eq(0), done.eq(0), refused.eq(0), self.blocks.eq(0)]
+            m.d.sync += [asked.eq(0), done.eq(0), refused.eq(0)]
 
         # A pass's beats: later stages change in a cycle that is the same for all of them.
         phase = Signal(self.timing.strobe + 1)
-        m.d.sync += phase.eq(Cat(is_["loads"] & last_count, phase))
+        m.d.sync += phase.eq(Cat(is_["loads"] & loaded, phase))
+        with m.If(take & last_unit):
+            m.d.sync += take.eq(0)
         with m.If(is_["loads"]):
-            m.d.sync += [take.eq(1), past.eq(0)]
-        with m.If(is_["beats"] & last_unit):
+            m.d.sync += [take.eq(loaded), past.eq(0)]
+        with m.If(self.abort):
             m.d.sync += take.eq(0)
         with m.If(self.strobe):
             m.d.sync += past.eq(1)
@@ -167,11 +183,11 @@ class FlatControl(wiring.Component):
             self.enable.eq(is_["receives"]),
             self.receiving.eq(is_["receives"] | is_["received"]),
             self.load.eq(is_["loads"]),
-            self.beat.eq(is_["beats"] & take),
+            self.beat.eq(take),
             self.reading.eq(is_["reads"] | is_["sends"]),
             self.result_valid.eq(is_["sends"]),
             self.result_last.eq(last_column & last_unit & last_tile & last_row),
-            waits.eq((is_["receives"] & ~self.input_valid) | (is_["sends"] & ~self.result_ready)),
+            waits.eq(self.starved | (is_["sends"] & ~self.result_ready)),
         ]
 
         moves = (
@@ -187,14 +203,14 @@ class FlatControl(wiring.Component):
             ("prepares", "begins_tile", 1),
             ("begins_tile", "begins_pass", 1),
             ("begins_pass", "loads", 1),
-            ("loads", "beats", last_count),
+            ("loads", "beats", loaded),
             ("beats", "begins_pass", ends_beats & ~last_pass),
             ("beats", "turns", ends_beats & last_pass),
             ("turns", "begins_tile", ~last_tile & ~row.raw),
             ("turns", "drains", last_tile | row.raw),
-            ("drains", "reads", last_count & row.raw),
-            ("drains", "next_row", last_count & ~row.raw),
-            ("reads", "sends", last_count),
+            ("drains", "reads", drained & row.raw),
+            ("drains", "next_row", drained & ~row.raw),
+            ("reads", "sends", readable),
             ("sends", "reads", sent & ~last_unit),
             ("sends", "leaves", sent & last_unit),
             ("leaves", "begins_tile", ~last_tile),
@@ -221,29 +237,22 @@ class FlatControl(wiring.Component):
         """The unit that is received, beaten or read. Returns: it is the block's last."""
         left, last, single = Signal(len(self.unit)), Signal(), Signal()
         m.d.sync += single.eq(unit_last == 0)
-        steps = (is_["beats"] & take) | self.ends_image | (is_["sends"] & sent)
+        steps = take | self.ends_image | (is_["sends"] & sent)
         with m.If(steps):
             m.d.sync += [self.unit.eq(self.unit + 1), left.eq(left - 1), last.eq(left == 1)]
         with m.If(is_["begins_input"] | is_["loads"] | is_["drains"]):
             m.d.sync += [self.unit.eq(0), left.eq(unit_last), last.eq(single)]
         return last
 
-    def _count(
-        self, m: Module, is_: dict[str, Signal], ends_beats: Signal, reads_on: Value
-    ) -> Signal:
-        """Cycles of a load, of draining, until a read is there. Returns: the last of them."""
-        timing = self.timing
-        count = Signal(range(max(timing.load, timing.drain + 1, READ_CYCLES)))
-        last = Signal()
-        with m.If(is_["loads"] | is_["drains"] | is_["reads"]):
-            m.d.sync += [count.eq(count - 1), last.eq(count == 1)]
-        for begins, cycles in (
-            (is_["begins_pass"], timing.load),
-            (ends_beats, timing.drain + 1),
-            (reads_on | (is_["drains"] & last), READ_CYCLES),
-        ):
-            with m.If(begins):
-                m.d.sync += [count.eq(cycles - 1), last.eq(0)]
+    @staticmethod
+    def _ends(m: Module, state: Signal, cycles: int) -> Signal:
+        """The last of a state's cycles, two or more."""
+        count, last = Signal(range(cycles)), Signal()
+        with m.If(state):
+            m.d.sync += count.eq(count + 1)
+        with m.Else():
+            m.d.sync += count.eq(0)
+        m.d.sync += last.eq(state & (count == cycles - 2))
         return last
 
     def _status(
@@ -255,11 +264,11 @@ class FlatControl(wiring.Component):
         runnable: Signal,
         idle: Signal,
         waits: Signal,
-        ended: Signal,
     ) -> None:
         """What the registers show. Cycles count as they pass, those of aborted blocks too."""
         accepted, fails = Signal(), Signal()
-        cycles, waited = (Signal(32, name=name, reset_less=True) for name in ("cycled", "waited"))
+        worked, waited = Signal(), Signal()
+        m.d.sync += [worked.eq(~idle & ~waits), waited.eq(~idle & waits)]
         m.d.comb += [
             accepted.eq(self.run & ~asked & runnable),
             fails.eq(Mux(self.run & ~asked, ~runnable, refused)),
@@ -277,16 +286,26 @@ class FlatControl(wiring.Component):
                     Mux(fails, DeviceError.NO_PROGRAM, DeviceError.NONE),
                 )
             ),
-            self.cycles.eq(cycles),
-            self.wait_cycles.eq(waited),
+            self.cycles.eq(self._counter(m, worked)),
+            self.wait_cycles.eq(self._counter(m, waited)),
         ]
-        with m.If(~idle & waits):
-            m.d.sync += waited.eq(waited + 1)
-        with m.Elif(~idle):
-            m.d.sync += cycles.eq(cycles + 1)
+
+    @staticmethod
+    def _counter(m: Module, step: Signal, clear: Value | int = 0) -> Value:
+        """32 bits in halves, the higher one a cycle late: its carry is short."""
+        low, high = (Signal(16, name=name, reset_less=True) for name in ("low", "high"))
+        carry = Signal()
+        m.d.sync += carry.eq(step & low.all())
+        with m.If(step):
+            m.d.sync += low.eq(low + 1)
+        with m.If(carry):
+            m.d.sync += high.eq(high + 1)
+        with m.If(clear):
+            m.d.sync += [low.eq(0), high.eq(0), carry.eq(0)]
+        return Cat(low, high)
 
     def _passes(
-        self, m: Module, is_: dict[str, Signal], ends_tile: Signal, ends_beats: Signal
+        self, m: Module, is_: dict[str, Signal], after_tile: Signal, after_beats: Signal
     ) -> tuple[Signal, Signal]:
         """Tiles and passes: where they read. Returns: the last pass, the last tile."""
         geometry, row = self.geometry, self.row
@@ -312,10 +331,9 @@ class FlatControl(wiring.Component):
             ),
         ]
         with m.If(is_["begins_pass"]):
-            m.d.sync += address.eq(pointer)
-        with m.If(ends_beats):
+            m.d.sync += [address.eq(pointer), pointer.eq(pointer + self.timing.load)]
+        with m.If(after_beats):
             m.d.sync += [
-                pointer.eq(pointer + self.timing.load),
                 passes.eq(passes - 1),
                 last_pass.eq(passes == 1),
                 left.eq(left - geometry.rows),
@@ -324,7 +342,7 @@ class FlatControl(wiring.Component):
             ]
         with m.If(self.strobe & last_pass):
             m.d.sync += record.eq(record + 1)
-        with m.If(ends_tile):
+        with m.If(after_tile):
             m.d.sync += [tiles.eq(tiles - 1), last_tile.eq(tiles == 1)]
         with m.If(is_["begins_tile"]):
             m.d.sync += [
@@ -343,27 +361,31 @@ class FlatControl(wiring.Component):
             ]
         return last_pass, last_tile
 
-    def _spots(self, m: Module, is_: dict[str, Signal], ends_tile: Signal) -> None:
+    def _spots(self, m: Module, is_: dict[str, Signal], after_tile: Signal) -> None:
         """Where the next granule of codes goes: the host's, or the tile's."""
         row, spot = self.row, self.now.spot
-        last = (1 << len(spot.granule)) - 1
-        word_ends = Signal()
-        m.d.comb += word_ends.eq(
-            Mux(self.receiving, self.ends_word, ends_tile & (spot.granule == last))
+        word_ends, full, begins_image, begins_row = (
+            Signal(name=name) for name in ("word_ends", "full", "begins_image", "begins_row")
         )
-        with m.If(self.ends_granule | ends_tile):
+        step = Signal(len(row.word_stride))
+        m.d.sync += [
+            full.eq(spot.granule == (1 << len(spot.granule)) - 1),  # long before a tile's end
+            begins_image.eq(is_["begins_input"] | self.ends_image),
+            begins_row.eq(is_["begins_row"]),
+            step.eq(Mux(self.receiving, row.word_stride, row.out_word_stride)),
+        ]
+        m.d.comb += word_ends.eq(self.ends_word | (after_tile & full))
+        with m.If(self.ends_granule | after_tile):
             m.d.sync += spot.granule.eq(spot.granule + 1)
         with m.If(word_ends):
             m.d.sync += [
                 spot.granule.eq(0),
                 spot.bank.eq(spot.bank.rotate_left(1)),
-                spot.address.eq(
-                    spot.address + Mux(self.receiving, row.word_stride, row.out_word_stride)
-                ),
+                spot.address.eq(spot.address + step),
             ]
-        with m.If(is_["begins_input"] | self.ends_image | is_["begins_row"]):
+        with m.If(begins_image | begins_row):
             m.d.sync += [
                 spot.granule.eq(0),
                 spot.bank.eq(1),
-                spot.address.eq(Mux(is_["begins_row"], row.out_base, row.in_base)),
+                spot.address.eq(Mux(begins_row, row.out_base, row.in_base)),
             ]

@@ -263,12 +263,17 @@ class FlatDatapath(wiring.Component):
         columns = self.geometry.columns
         bits = Signal(columns)
         others = Mux(begins, Const(0, columns), bits)
+        first, rest = (Signal(columns, name=name, reset_less=True) for name in ("first", "rest"))
         m.d.comb += [
             bits.eq(Mux(self.receiving, self.codes, codes)),
+            self.wrote_data.eq(Cat(first, rest.replicate(len(enables) - 1))),
+        ]
+        m.d.sync += [
+            first.eq(bits),
+            rest.eq(others),
             self.wrote_address.eq(spot.address + unit),
-            self.wrote_data.eq(Cat(bits, others.replicate(len(enables) - 1))),
             self.from_host.eq(self.receiving),
         ]
         for bank in range(self.geometry.rows):
             chosen = spot.bank[bank] & (self.write | coded)
-            m.d.comb += self.writing[bank].eq(enables & chosen.replicate(len(enables)))
+            m.d.sync += self.writing[bank].eq(enables & chosen.replicate(len(enables)))

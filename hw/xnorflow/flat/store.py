@@ -77,9 +77,12 @@ class FlatStore(wiring.Component):
             bits = packed[at : at + field.stored]
             m.d.comb += self.row[field.name].eq(bits if field.fixed is None else field.fixed)
             at += field.stored
-        with m.If(bus.valid & (bus.target == Target.CONTROL)):
-            with m.If(bus.address == 0):
-                m.d.sync += self.rows.eq(bus.data)
-            with m.Else():
-                m.d.sync += self.block.eq(bus.data)
+        value = Signal(16, reset_less=True)
+        m.d.sync += value.eq(bus.data)
+        for address_, register in enumerate((self.rows, self.block)):
+            chosen = Signal(name=f"takes_{address_}")
+            ours = bus.valid & (bus.target == Target.CONTROL) & (bus.address[0] == address_)
+            m.d.sync += chosen.eq(ours)
+            with m.If(chosen):
+                m.d.sync += register.eq(value)
         return m

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 from amaranth.utils import ceil_log2
@@ -76,7 +77,7 @@ class FlatTiming:
 
     @property
     def write(self) -> int:
-        """The code is there to be written."""
+        """The code is there; it is written in the next cycle."""
         return self.sums + 2
 
     @property
@@ -106,8 +107,9 @@ def block_cycles(program: Program, images: int) -> int:
     timing = FlatTiming(geometry)
     fetch = row_words(geometry) + 2
     pass_cycles = 1 + timing.load + max(images, timing.beats)
-    height, width, channels = program.plans[0].spec.in_shape
-    cycles = fetch + 2 + images * height * width * channels + 1
+    inputs = prod(program.plans[0].spec.in_shape)
+    words = -(-inputs // geometry.word_width)
+    cycles = fetch + 2 + images * (inputs + 2 * words) + 2
     for number, row in enumerate(program.schedule.rows):
         plan = row.plan
         cycles += (1 + fetch if number else 0) + 2

@@ -24,7 +24,7 @@ class Loader(wiring.Component):
     enable : In(1)
         Take words from the next cycle on; 0 while a block runs.
     bus : Out(bus_layout)
-        Writes of the items, one at a time; registered.
+        Writes of the items, one at a time; registered. They stay until the next word is taken.
     error : Out(1)
         A packet was bad. Everything is dropped until reset.
 
@@ -88,6 +88,7 @@ class Loader(wiring.Component):
         )
         checks = [Signal(name=f"check_{cycle}") for cycle in range(self.CHECK_CYCLES)]
         take = Signal()
+        further = Signal()  # an item of the packet came before
         m.d.comb += take.eq(self.words.valid & self.words.ready)
         m.d.sync += [
             self.words.ready.eq(
@@ -101,8 +102,6 @@ class Loader(wiring.Component):
             wrong.eq(far | (per_column & (bus.column >= self.geometry.columns))),
             over.eq(end > depth),
         ]
-        with m.If(bus.valid):
-            m.d.sync += bus.address.eq(bus.address + 1)
         with m.If(take & header):
             m.d.sync += [
                 bus.target.eq(word[28:]),
@@ -118,11 +117,15 @@ class Loader(wiring.Component):
                 bus.address.eq(word),
                 far.eq(word[20:].any()),
                 addressed.eq(0),
+                further.eq(0),
             ]
         fits = ~(empty | wrong | over)
         with m.If(checks[-1]):
             m.d.sync += [items.eq(fits), self.error.eq(~fits)]
+        with m.If(take & items & place[0] & further):
+            m.d.sync += bus.address.eq(bus.address + 1)
         with m.If(take & items):
+            m.d.sync += further.eq(1)
             for index in range(most):
                 with m.If(place[index]):
                     m.d.sync += bus.data.word_select(index, 32).eq(word)
