@@ -15,9 +15,10 @@ from xnorflow.buses.axistream import (
     axis_out_ports,
 )
 from xnorflow.buses.hostport import HostPort, join, register_ports
+from xnorflow.core.contents import Contents
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.hostmap import BusStreams
-from xnorflow.gateware.accelerator import Accelerator
+from xnorflow.flat.choose import make_accelerator
 
 __all__ = ["AxiAccelerator"]
 
@@ -45,6 +46,8 @@ class AxiAccelerator(wiring.Component):
     geometry : Geometry
     build_hash : int
         For the ``build_hash`` register.
+    contents : Contents or None
+        A network that is in the memories from the start.
 
     Members
     -------
@@ -56,9 +59,12 @@ class AxiAccelerator(wiring.Component):
         AXI4-Stream of 32 bits (:class:`StreamInput`, :class:`StreamOutput`).
     """
 
-    def __init__(self, geometry: Geometry, *, build_hash: int = 0) -> None:
+    def __init__(
+        self, geometry: Geometry, *, build_hash: int = 0, contents: Contents | None = None
+    ) -> None:
         self.geometry = geometry
         self.build_hash = build_hash
+        self.contents = contents
         ports = {"aclk": In(1), "aresetn": In(1)}
         super().__init__({**ports, **axil_ports, **axis_in_ports, **axis_out_ports})
 
@@ -66,8 +72,8 @@ class AxiAccelerator(wiring.Component):
         m = Module()
         m.domains.sync = domain = ClockDomain()
         m.d.comb += [domain.clk.eq(self.aclk), domain.rst.eq(~self.aresetn)]
-        m.submodules.accelerator = accelerator = Accelerator(
-            self.geometry, build_hash=self.build_hash
+        m.submodules.accelerator = accelerator = make_accelerator(
+            self.geometry, build_hash=self.build_hash, contents=self.contents
         )
         m.submodules.lite = lite = AxiLite()
         m.submodules.host = host = HostPort(windows=False, depth=WINDOW_DEPTH)

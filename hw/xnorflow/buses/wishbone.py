@@ -9,9 +9,10 @@ from amaranth.lib.wiring import In, Out
 
 from xnorflow.buses.hostport import HostPort, join, register_ports
 from xnorflow.buses.unpacker import ByteUnpacker
+from xnorflow.core.contents import Contents
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.hostmap import ADDRESS_BITS
-from xnorflow.gateware.accelerator import Accelerator
+from xnorflow.flat.choose import make_accelerator
 
 __all__ = ["WishboneAccelerator", "wishbone_ports"]
 
@@ -42,6 +43,8 @@ class WishboneAccelerator(wiring.Component):
     geometry : Geometry
     build_hash : int
         For the ``build_hash`` register.
+    contents : Contents or None
+        A network that is in the memories from the start.
     depth : int
         Words that each window's queue holds.
 
@@ -56,16 +59,24 @@ class WishboneAccelerator(wiring.Component):
     ACK two cycles after STB; in the eight cycles after an abort it comes so much later.
     """
 
-    def __init__(self, geometry: Geometry, *, build_hash: int = 0, depth: int = 512) -> None:
+    def __init__(
+        self,
+        geometry: Geometry,
+        *,
+        build_hash: int = 0,
+        contents: Contents | None = None,
+        depth: int = 512,
+    ) -> None:
         self.geometry = geometry
         self.build_hash = build_hash
+        self.contents = contents
         self.depth = depth
         super().__init__(wishbone_ports)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.accelerator = accelerator = Accelerator(
-            self.geometry, build_hash=self.build_hash
+        m.submodules.accelerator = accelerator = make_accelerator(
+            self.geometry, build_hash=self.build_hash, contents=self.contents
         )
         m.submodules.host = host = HostPort(windows=True, depth=self.depth)
         unpacker = ByteUnpacker()

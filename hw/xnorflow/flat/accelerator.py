@@ -6,6 +6,7 @@ from __future__ import annotations
 from amaranth import Array, Cat, DomainRenamer, Elaboratable, Module, ResetInserter, Signal, Value
 from amaranth.lib import data, wiring
 
+from xnorflow.core.contents import Contents
 from xnorflow.core.geometry import Geometry
 from xnorflow.flat.control import FlatControl
 from xnorflow.flat.crossing import StreamCrossing, cross_level, cross_pulse
@@ -37,6 +38,8 @@ class FlatAccelerator(wiring.Component):
     geometry : Geometry
     build_hash : int
         For the ``build_hash`` register.
+    contents : Contents or None
+        A network that is in the memories from the start; another one can be loaded over it.
     array_domain : str
         Clock of the array; ``"sync"`` is that of the ports. Another one need not be related to it,
         but must not be slower. The cycles' registers are then to be read while no block runs.
@@ -52,12 +55,18 @@ class FlatAccelerator(wiring.Component):
     """
 
     def __init__(
-        self, geometry: Geometry, *, build_hash: int = 0, array_domain: str = "sync"
+        self,
+        geometry: Geometry,
+        *,
+        build_hash: int = 0,
+        contents: Contents | None = None,
+        array_domain: str = "sync",
     ) -> None:
         check_flat(geometry)
         self.array_domain = array_domain
         self.geometry = geometry
         self.build_hash = build_hash
+        self.contents = contents
         super().__init__(accelerator_ports(geometry))
 
     def elaborate(self, platform: object) -> Module:
@@ -72,8 +81,8 @@ class FlatAccelerator(wiring.Component):
 
         m.submodules.control = in_array(control := FlatControl(geometry))
         m.submodules.receiver = in_array(receiver := FlatReceiver(geometry))
-        m.submodules.store = in_array(store := FlatStore(geometry))
-        m.submodules.datapath = in_array(datapath := FlatDatapath(geometry))
+        m.submodules.store = in_array(store := FlatStore(geometry, contents=self.contents))
+        m.submodules.datapath = in_array(datapath := FlatDatapath(geometry, contents=self.contents))
 
         # Host to registers and streams.
         self._config(m, loader)

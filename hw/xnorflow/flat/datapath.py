@@ -9,6 +9,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from xnorflow.core.contents import Contents
 from xnorflow.core.geometry import Geometry
 from xnorflow.flat.timing import FlatTiming
 from xnorflow.gateware.delay import delayed
@@ -77,8 +78,9 @@ class FlatDatapath(wiring.Component):
         Granules that are written in this cycle in each bank, the address, the data.
     """
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, *, contents: Contents | None = None) -> None:
         self.geometry = geometry
+        self.contents = contents
         self.timing = FlatTiming(geometry)
         address = ceil_log2(geometry.activation_depth)
         granules = geometry.word_width // geometry.columns
@@ -138,7 +140,9 @@ class FlatDatapath(wiring.Component):
         """What each column's bank reads, ``fetch`` cycles after the address."""
         found: list[data.View] = []
         for hop in range(self.geometry.hops):
-            m.submodules[f"weights_{hop}"] = banks = HopBanks(self.geometry, hop)
+            m.submodules[f"weights_{hop}"] = banks = HopBanks(
+                self.geometry, hop, contents=self.contents
+            )
             m.d.comb += [banks.address.eq(self.weights), banks.bus.eq(self.bus)]
             found += [banks.weights[c] for c in range(self.geometry.columns_per_hop)]
         return found

@@ -8,16 +8,24 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from xnorflow.core.contents import Contents
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.program import ROW_WORD_BITS, Target, row_fields, row_words
 from xnorflow.gateware.layouts import bus_layout, row_layout
 from xnorflow.gateware.memory import BlockMemory
+from xnorflow.gateware.store import block_constants
 
 __all__ = ["FlatStore"]
 
 
 class FlatStore(wiring.Component):
     """One row at a time, read word by word.
+
+    Parameters
+    ----------
+    geometry : Geometry
+    contents : Contents or None
+        What it holds at first.
 
     Members
     -------
@@ -32,8 +40,9 @@ class FlatStore(wiring.Component):
         Rows of the program; most images in a block.
     """
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, *, contents: Contents | None = None) -> None:
         self.geometry = geometry
+        self.contents = contents
         super().__init__(
             {
                 "bus": In(bus_layout(geometry)),
@@ -51,7 +60,9 @@ class FlatStore(wiring.Component):
         geometry, bus = self.geometry, self.bus
         words = row_words(geometry)
         m.submodules.program = memory = BlockMemory(
-            width=ROW_WORD_BITS, depth=geometry.layer_depth * words
+            width=ROW_WORD_BITS,
+            depth=geometry.layer_depth * words,
+            init=() if self.contents is None else self.contents.layer,
         )
         address = Signal(len(memory.read_address))
         asked = Signal(words + BlockMemory.latency_cycles)  # one bit: cycles since the first word
@@ -77,12 +88,6 @@ class FlatStore(wiring.Component):
             bits = packed[at : at + field.stored]
             m.d.comb += self.row[field.name].eq(bits if field.fixed is None else field.fixed)
             at += field.stored
-        value = Signal(16, reset_less=True)
-        m.d.sync += value.eq(bus.data)
-        for address_, register in enumerate((self.rows, self.block)):
-            chosen = Signal(name=f"takes_{address_}")
-            ours = bus.valid & (bus.target == Target.CONTROL) & (bus.address[0] == address_)
-            m.d.sync += chosen.eq(ours)
-            with m.If(chosen):
-                m.d.sync += register.eq(value)
+        rows, block = block_constants(m, bus, self.contents)
+        m.d.comb += [self.rows.eq(rows), self.block.eq(block)]
         return m

@@ -7,6 +7,7 @@ from amaranth import Module, ResetInserter
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from xnorflow.core.contents import Contents
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.banks import ActivationBanks
 from xnorflow.gateware.collector import Collector
@@ -55,6 +56,8 @@ class Accelerator(wiring.Component):
     geometry : Geometry
     build_hash : int
         For the ``build_hash`` register.
+    contents : Contents or None
+        A network that is in the memories from the start; another one can be loaded over it.
 
     Members
     -------
@@ -71,9 +74,12 @@ class Accelerator(wiring.Component):
         For tests: what a program row writes into the activation banks.
     """
 
-    def __init__(self, geometry: Geometry, *, build_hash: int = 0) -> None:
+    def __init__(
+        self, geometry: Geometry, *, build_hash: int = 0, contents: Contents | None = None
+    ) -> None:
         self.geometry = geometry
         self.build_hash = build_hash
+        self.contents = contents
         super().__init__(accelerator_ports(geometry))
 
     @staticmethod
@@ -95,12 +101,12 @@ class Accelerator(wiring.Component):
             return ResetInserter(OwnRegister.of(m, control.flush, f"flush_{name}"))
 
         m.submodules.loader = loader = reset("loader")(Loader(geometry))
-        m.submodules.store = store = ProgramStore(geometry)
+        m.submodules.store = store = ProgramStore(geometry, contents=self.contents)
         m.submodules.formatter = formatter = reset("formatter")(Formatter(geometry))
         m.submodules.sequencer = sequencer = reset("sequencer")(Sequencer(geometry))
         m.submodules.issuer = issuer = reset("issuer")(Issuer(geometry))
         m.submodules.banks = banks = ActivationBanks(geometry)
-        m.submodules.fabric = fabric = Fabric(geometry)
+        m.submodules.fabric = fabric = Fabric(geometry, contents=self.contents)
         m.submodules.collector = collector = reset("collector")(Collector(geometry))
         m.submodules.shifter = shifter = reset("shifter")(ResultShifter(geometry))
 

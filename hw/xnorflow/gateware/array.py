@@ -6,6 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from xnorflow.core.contents import Contents
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.banks import window_layout
 from xnorflow.gateware.element import ElementRow
@@ -88,8 +89,9 @@ class SystolicArray(wiring.Component):
     word.
     """
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, *, contents: Contents | None = None) -> None:
         self.geometry = geometry
+        self.contents = contents
         beat = geometry.rows * geometry.weight_beat
         super().__init__(
             {
@@ -159,7 +161,7 @@ class SystolicArray(wiring.Component):
         geometry = self.geometry
         pixels, rows = range(geometry.pixels), range(geometry.rows)
         columns, width = range(geometry.columns_per_hop), geometry.word_width
-        m.submodules[f"banks_{hop}"] = banks = HopBanks(geometry, hop)
+        m.submodules[f"banks_{hop}"] = banks = HopBanks(geometry, hop, contents=self.contents)
         m.d.comb += [banks.address.eq(address), banks.bus.eq(bus)]
         for c in columns:
             m.d.comb += self.weights[hop * len(columns) + c].eq(banks.weights[c])

@@ -6,6 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from xnorflow.core.contents import Contents
 from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.array import RowSkew, SystolicArray
 from xnorflow.gateware.banks import window_layout
@@ -51,8 +52,9 @@ class Fabric(wiring.Component):
     ``flush_cycles`` after the last beat.
     """
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, *, contents: Contents | None = None) -> None:
         self.geometry = geometry
+        self.contents = contents
         results = geometry.columns * geometry.pixels
         address = ceil_log2(geometry.activation_depth)
         super().__init__(
@@ -87,7 +89,7 @@ class Fabric(wiring.Component):
         geometry = self.geometry
         m.submodules.fetch = fetch = Fetch(geometry)
         m.submodules.skew = skew = RowSkew(geometry)
-        m.submodules.array = array = SystolicArray(geometry)
+        m.submodules.array = array = SystolicArray(geometry, contents=self.contents)
         m.submodules.realcount = realcount = RealCount(geometry)
         count = Fetch.COUNT_CYCLES
         read = delayed(m, self.load, Fetch.latency_cycles - WeightBank.latency_cycles, "load")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from amaranth import ClockDomain, ClockSignal, Const, Module, Signal, Value
@@ -14,7 +15,10 @@ from amaranth.utils import ceil_log2
 
 from xnorflow.gateware.target import device_family, family_of
 
-__all__ = ["BlockMemory", "Lane", "early_read", "ecp5_blocks"]
+__all__ = ["INITIALISED", "BlockMemory", "Lane", "early_read", "ecp5_blocks"]
+
+INITIALISED = "initialised"
+"""Attribute of a memory whose first words must be as they are given."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,25 @@ def ecp5_blocks(width: int, depth: int, granularity: int) -> tuple[int, list[lis
     return None
 
 
+def _ecp5_init(init: Sequence[int], lanes: list[Lane], shape: int) -> Iterator[tuple[str, Const]]:
+    """A block's INITVAL parameters, those that are not 0.
+
+    The block holds 2048 bytes of 9 bits; lanes narrower than 9 bits fill 8 of them, lowest first.
+    A parameter holds 32 bytes, 10 bits apart.
+    """
+    _, lane_width, together = _ECP5_SHAPES[shape]
+    in_byte = max(1, 8 // lane_width)  # words of a lane that share a byte
+    values = [0] * 64
+    for address, word in enumerate(init):
+        for place, lane in enumerate(lanes):
+            bits = word >> lane.start & (1 << lane.width) - 1
+            byte = address // in_byte * together + place
+            values[byte // 32] |= bits << byte % 32 * 10 + address % in_byte * lane_width
+    for index, value in enumerate(values):
+        if value:
+            yield f"p_INITVAL_{index:02X}", Const(value, 320)
+
+
 def early_read(m: Module, memory: Memory, platform: object) -> ReadPort:
     """A read port whose data come in the cycle of the address, which must be a register.
 
@@ -68,6 +91,8 @@ class BlockMemory(wiring.Component):
         Bits of a word, words.
     granularity : int or None
         Bits that one write enable covers; None: the word.
+    init : sequence of int
+        What the first words hold at first; the others hold 0, or anything where it is empty.
 
     Members
     -------
@@ -86,9 +111,14 @@ class BlockMemory(wiring.Component):
 
     latency_cycles = 2
 
-    def __init__(self, *, width: int, depth: int, granularity: int | None = None) -> None:
+    def __init__(
+        self, *, width: int, depth: int, granularity: int | None = None, init: Sequence[int] = ()
+    ) -> None:
+        if len(init) > depth:
+            raise ValueError(f"A memory of {depth} words cannot begin with {len(init)}")
         self.width = width
         self.depth = depth
+        self.init = tuple(init)
         self.granularity = granularity or width
         address = ceil_log2(depth)
         super().__init__(
@@ -113,7 +143,10 @@ class BlockMemory(wiring.Component):
         return m
 
     def _portable(self, m: Module) -> None:
-        m.submodules.block_ram = memory = Memory(shape=self.width, depth=self.depth, init=[])
+        attributes = {INITIALISED: 1} if self.init else {}
+        m.submodules.block_ram = memory = Memory(
+            shape=self.width, depth=self.depth, init=self.init, attrs=attributes
+        )
         write = memory.write_port(granularity=self.granularity)
         read = memory.read_port()
         held = Signal(self.width)
@@ -182,4 +215,5 @@ class BlockMemory(wiring.Component):
             i_RSTB=Const(0),
             **{f"i_CS{port}{pin}": Const(0) for port in "AB" for pin in range(3)},
             **ports,
+            **dict(_ecp5_init(self.init, lanes, shape)),
         )

@@ -8,16 +8,45 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from xnorflow.core.contents import Contents
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.program import ROW_WORD_BITS, Target, row_fields, row_words
 from xnorflow.gateware.layouts import bus_layout, row_layout
 from xnorflow.gateware.memory import BlockMemory
 
-__all__ = ["ProgramStore"]
+__all__ = ["ProgramStore", "block_constants"]
+
+
+def block_constants(m: Module, bus: data.View, contents: Contents | None) -> tuple[Signal, Signal]:
+    """Rows of the program, and most images in a block, two cycles after configuration writes them.
+
+    Where a network is baked in, a reset leaves them as they are, because it leaves the memories as
+    they are: the program may be another one by then.
+    """
+    first = (0, 0) if contents is None else (contents.rows, contents.block)
+    rows, block = (
+        Signal(16, name=name, init=init, reset_less=contents is not None)
+        for name, init in zip(("rows", "block"), first, strict=True)
+    )
+    value = Signal(16, name="block_constant", reset_less=True)
+    m.d.sync += value.eq(bus.data)
+    for address, register in enumerate((rows, block)):
+        takes = Signal(name=f"takes_{register.name}")
+        ours = bus.valid & (bus.target == Target.CONTROL) & (bus.address[0] == address)
+        m.d.sync += takes.eq(ours)
+        with m.If(takes):
+            m.d.sync += register.eq(value)
+    return rows, block
 
 
 class ProgramStore(wiring.Component):
     """Holds a program; the loader fills it.
+
+    Parameters
+    ----------
+    geometry : Geometry
+    contents : Contents or None
+        What it holds at first.
 
     Members
     -------
@@ -38,8 +67,9 @@ class ProgramStore(wiring.Component):
 
     SCALE_CYCLES = BlockMemory.latency_cycles
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, *, contents: Contents | None = None) -> None:
         self.geometry = geometry
+        self.contents = contents
         super().__init__(
             {
                 "bus": In(bus_layout(geometry)),
@@ -70,8 +100,11 @@ class ProgramStore(wiring.Component):
             return bus.valid & (bus.target == target)
 
         # A row moves into a register word by word, from the top, while another one runs.
+        contents = self.contents
         m.submodules.program = memory = BlockMemory(
-            width=ROW_WORD_BITS, depth=geometry.layer_depth * words
+            width=ROW_WORD_BITS,
+            depth=geometry.layer_depth * words,
+            init=() if contents is None else contents.layer,
         )
         address = Signal(len(memory.read_address))
         left = Signal(range(words + 1))
@@ -119,7 +152,9 @@ class ProgramStore(wiring.Component):
             m.d.sync += taken.eq(held)
 
         m.submodules.scales = scales = BlockMemory(
-            width=geometry.scale_width, depth=geometry.scale_depth
+            width=geometry.scale_width,
+            depth=geometry.scale_depth,
+            init=() if contents is None else contents.scale,
         )
         m.d.comb += [
             scales.write_enable.eq(writes(Target.SCALE)),
@@ -130,11 +165,8 @@ class ProgramStore(wiring.Component):
             self.scale.eq(scales.read_data),
         ]
 
-        with m.If(writes(Target.CONTROL)):
-            with m.If(bus.address == 0):
-                m.d.sync += self.rows.eq(bus.data)
-            with m.Else():
-                m.d.sync += self.block.eq(bus.data)
+        rows, block = block_constants(m, bus, contents)
+        m.d.comb += [self.rows.eq(rows), self.block.eq(block)]
         return m
 
     def _unpacked(self, row: data.View, packed: Signal) -> list[Any]:

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 from amaranth._toolchain import yosys
 from amaranth.back import rtlil
+from amaranth.hdl import _nir
 from amaranth.lib import wiring
 
+from xnorflow.core.contents import Contents
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.accelerator import Accelerator
+from xnorflow.flat.choose import make_accelerator
+from xnorflow.gateware.memory import INITIALISED
 
 __all__ = [
     "HASH_MARK",
@@ -71,12 +74,16 @@ class Design:
     top: str = TOP
 
 
-def emit(geometry: Geometry) -> Design:
+def emit(geometry: Geometry, *, contents: Contents | None = None) -> Design:
     """Describe the accelerator of this geometry in Verilog; its top module is ``xnorflow``.
 
-    The same geometry and sources give the same text, wherever and whenever it is made.
+    The same geometry, contents and sources give the same text, wherever and whenever it is made.
     """
-    return describe(lambda mark: Accelerator(geometry, build_hash=mark), geometry, TOP)
+
+    def make(mark: int) -> wiring.Component:
+        return make_accelerator(geometry, build_hash=mark, contents=contents)
+
+    return describe(make, geometry, TOP)
 
 
 def describe(
@@ -119,9 +126,15 @@ def uninitialised_memories() -> Iterator[None]:
     """Emit memories without initial values: every word is written before it is read.
 
     Amaranth always emits them, bit by bit, which would take most of the time and of the text.
+    Those that must have them (``INITIALISED``) do.
     """
     emit_memory = rtlil.ModuleEmitter.emit_memory
-    rtlil.ModuleEmitter.emit_memory = lambda emitter, index, cell: None
+
+    def emit(emitter: rtlil.ModuleEmitter, index: int, cell: _nir.Memory) -> None:
+        if INITIALISED in cell.attributes:
+            emit_memory(emitter, index, cell)
+
+    rtlil.ModuleEmitter.emit_memory = emit
     try:
         yield
     finally:

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from amaranth import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from xnorflow.core.contents import Contents
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.program import Target
 from xnorflow.gateware.layouts import bus_layout
@@ -20,6 +23,12 @@ __all__ = ["HopBanks", "WeightBank"]
 
 class WeightBank(wiring.Component):
     """One column's weights and thresholds.
+
+    Parameters
+    ----------
+    geometry : Geometry
+    init : sequence of int
+        What the bank holds at first.
 
     Members
     -------
@@ -35,8 +44,9 @@ class WeightBank(wiring.Component):
 
     latency_cycles = 1 + BlockMemory.latency_cycles
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, *, init: Sequence[int] = ()) -> None:
         self.geometry = geometry
+        self.init = init
         super().__init__(
             {
                 "address": In(ceil_log2(geometry.weight_depth)),
@@ -50,7 +60,9 @@ class WeightBank(wiring.Component):
         m = Module()
         geometry = self.geometry
         m.submodules.block = memory = BlockMemory(
-            width=geometry.rows * geometry.weight_beat, depth=geometry.weight_depth
+            width=geometry.rows * geometry.weight_beat,
+            depth=geometry.weight_depth,
+            init=self.init,
         )
         # A column's blocks lie far apart.
         address = Signal(len(self.address), reset_less=True)
@@ -76,6 +88,8 @@ class HopBanks(wiring.Component):
     geometry : Geometry
     hop : int
         Which columns they are.
+    contents : Contents or None
+        What they hold at first. Single-port RAM can hold nothing at first, so it is not used then.
 
     Members
     -------
@@ -89,9 +103,10 @@ class HopBanks(wiring.Component):
         What each column's bank read, ``WeightBank.latency_cycles`` after its address.
     """
 
-    def __init__(self, geometry: Geometry, hop: int) -> None:
+    def __init__(self, geometry: Geometry, hop: int, *, contents: Contents | None = None) -> None:
         self.geometry = geometry
         self.hop = hop
+        self.contents = contents
         word = data.ArrayLayout(geometry.weight_beat, geometry.rows)
         super().__init__(
             {
@@ -114,7 +129,9 @@ class HopBanks(wiring.Component):
             *(writes[c].eq(chosen & (bus.column == self.hop * len(columns) + c)) for c in columns),
         ]
         m.d.comb += self.taken.eq(taken)
-        if device_family(platform) == "ice40" and SharedWeightBank.fits(geometry):
+        contents = self.contents
+        shares = device_family(platform) == "ice40" and SharedWeightBank.fits(geometry)
+        if shares and contents is None:
             m.submodules.shared = shared = SharedWeightBank(geometry)
             m.d.comb += [
                 shared.address.eq(self.address),
@@ -124,7 +141,8 @@ class HopBanks(wiring.Component):
             ]
             return m
         for c in columns:
-            m.submodules[f"bank_{c}"] = bank = WeightBank(geometry)
+            init = () if contents is None else contents.weights[self.hop * len(columns) + c]
+            m.submodules[f"bank_{c}"] = bank = WeightBank(geometry, init=init)
             m.d.comb += [
                 bank.address.eq(self.address),
                 bank.write.eq(writes[c]),

@@ -46,6 +46,8 @@ class LinkEngine(wiring.Component):
         Something came that was no byte.
     line : Out(stream)
         Bytes for the line.
+    opened : Out(1)
+        A host has come: a session was opened since the reset.
     reg_address, reg_write, reg_write_data, reg_read_data
         To the accelerator's register bus.
     config, pixels : Out(stream)
@@ -71,6 +73,7 @@ class LinkEngine(wiring.Component):
                 "strobe": In(1),
                 "damaged": In(1),
                 "line": Out(stream.Signature(8)),
+                "opened": Out(1),
                 "reg_address": Out(8),
                 "reg_write": Out(1),
                 "reg_write_data": Out(32),
@@ -149,7 +152,7 @@ class LinkEngine(wiring.Component):
             m.d.sync += position.eq(0)
 
         # Cycle 0, that of its delimiter: what becomes of it.
-        ours, opened, expected = Signal(8), Signal(), Signal(8)
+        ours, opened, expected = Signal(8), self.opened, Signal(8)
         answering, whole, control, known, formed = (
             Signal(name=name) for name in ("answering", "whole", "control", "known", "formed")
         )

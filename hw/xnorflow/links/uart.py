@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The accelerator on two wires: UART receiver, transmitter, and the top that joins them."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
+from xnorflow.core.answer import Answer
+from xnorflow.core.baked import Baked
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.link import LinkLimits
-from xnorflow.gateware.accelerator import Accelerator
+from xnorflow.flat.choose import make_accelerator
 from xnorflow.links.engine import LinkEngine
+from xnorflow.links.hostswitch import HostSwitch
+from xnorflow.links.standalone import Standalone
 
 __all__ = ["UartAccelerator", "UartDevice", "UartReceiver", "UartTransmitter", "uart_divisor"]
 
@@ -17,6 +23,8 @@ MIN_DIVISOR = 4
 """Fewest cycles a bit: three of them vote."""
 BAUD_TOLERANCE = 0.02
 """Of a bit's length: a frame of ten bits is still sampled in its bits' middle thirds."""
+GAP_BYTES = 10_000
+"""A pause of so many bytes' time ends an image without a host: 0.1 s at 1 Mbaud."""
 _FRAME_BITS = 10
 """Start, eight data bits, stop."""
 
@@ -164,21 +172,43 @@ class UartDevice(wiring.Component):
         Clock cycles a bit: the clock's frequency over the baud rate, within 2 %.
     limits : LinkLimits or None
         Sizes of the buffers.
+    answer : Answer or None
+        Of the network that the device has from the start: until a host opens the link, the pins
+        are those of :class:`Standalone`. The device must have a ``geometry``.
+    gap_bytes : int
+        Pause, in bytes' time, that ends an image without a host.
 
     Members
     -------
     rx, tx
         The pins; 1 when idle.
+    best : Out
+        With an answer: the last image's class.
     """
 
     def __init__(
-        self, device: wiring.Component, *, divisor: int, limits: LinkLimits | None = None
+        self,
+        device: Any,
+        *,
+        divisor: int,
+        limits: LinkLimits | None = None,
+        answer: Answer | None = None,
+        gap_bytes: int = GAP_BYTES,
     ) -> None:
         self.device = device
+        self.standalone = None
+        ports: dict[str, Any] = {"rx": In(1, init=1), "tx": Out(1, init=1)}
+        if answer is not None:
+            self.standalone = Standalone(
+                answer,
+                accumulator_width=device.geometry.accumulator_width,
+                gap_cycles=gap_bytes * _FRAME_BITS * divisor,
+            )
+            ports["best"] = self.standalone.signature.members["best"]
         self.receiver = UartReceiver(divisor=divisor)
         self.transmitter = UartTransmitter(divisor=divisor)
         self.engine = LinkEngine(limits)
-        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1)})
+        super().__init__(ports)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -187,7 +217,19 @@ class UartDevice(wiring.Component):
         m.submodules.engine = engine = self.engine
         m.submodules.device = self.device
         m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
-        engine.connect(m, receiver, transmitter.bytes, self.device)
+        if self.standalone is None:
+            engine.connect(m, receiver, transmitter.bytes, self.device)
+            return m
+        m.submodules.standalone = standalone = self.standalone
+        m.submodules.switch = switch = HostSwitch(standalone, self.device, transmitter.bytes)
+        engine.connect(m, receiver, switch.host_line, switch)
+        m.d.comb += [
+            switch.opened.eq(engine.opened),
+            standalone.byte.eq(receiver.byte),
+            standalone.strobe.eq(receiver.strobe),
+            standalone.damaged.eq(receiver.damaged),
+            self.best.eq(standalone.best),
+        ]
         return m
 
 
@@ -201,6 +243,8 @@ class UartAccelerator(UartDevice):
         Clock cycles a bit, in the domain ``sync``: 48 at 48 MHz for 1 Mbaud.
     build_hash : int
         For the ``build_hash`` register.
+    baked : Baked or None
+        A network that it has from the start, for which it needs no host.
     limits : LinkLimits or None
         Sizes of the link's buffers.
 
@@ -218,7 +262,11 @@ class UartAccelerator(UartDevice):
         *,
         divisor: int,
         build_hash: int = 0,
+        baked: Baked | None = None,
         limits: LinkLimits | None = None,
     ) -> None:
-        accelerator = Accelerator(geometry, build_hash=build_hash)
-        super().__init__(accelerator, divisor=divisor, limits=limits)
+        accelerator = make_accelerator(
+            geometry, build_hash=build_hash, contents=None if baked is None else baked.contents
+        )
+        answer = None if baked is None else baked.answer
+        super().__init__(accelerator, divisor=divisor, limits=limits, answer=answer)

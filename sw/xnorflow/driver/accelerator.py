@@ -110,6 +110,34 @@ class Accelerator:
         DeviceFault
             If the device refuses the program.
         """
+        program = self._compiled(source)
+        self.program = None
+        self._send_program(program)
+        self.program = program
+        return program
+
+    def adopt(self, source: Any) -> DeviceProgram:
+        """Take a network as the one that the device holds already: nothing is sent.
+
+        For a network that is baked in (``xnorflow build --net``). A wrong one gives wrong results:
+        the device cannot say which one it holds.
+
+        Parameters
+        ----------
+        source : Artifact, str, Path or program
+            As for :meth:`load`.
+
+        Raises
+        ------
+        ValueError
+            If the program was compiled for another geometry, or the network does not fit.
+        """
+        self.program = self._compiled(source)
+        self._resident = True
+        return self.program
+
+    def _compiled(self, source: Any) -> DeviceProgram:
+        """A program for this device."""
         program = to_program(source, self.geometry)
         self.info = self.info.within(program.geometry)
         if program.geometry != self.geometry:
@@ -118,9 +146,6 @@ class Accelerator:
                 f"{self.geometry} ({geometry_difference(program.geometry, self.geometry)}); "
                 "compile it for the device's geometry"
             )
-        self.program = None
-        self._send_program(program)
-        self.program = program
         return program
 
     def _send_program(self, program: DeviceProgram) -> None:
