@@ -52,6 +52,10 @@ class Board:
         openFPGALoader's name of the board.
     baud : int
         Of the host link.
+    leds : tuple of str
+        Package pins of LEDs, lowest bit first.
+    leds_low : bool
+        They shine at 0.
     """
 
     name: str
@@ -67,6 +71,8 @@ class Board:
     options: tuple[str, ...] = ()
     seed: int = 1
     baud: int = 1_000_000
+    leds: tuple[str, ...] = ()
+    leds_low: bool = False
 
     @cached_property
     def _resources(self) -> dict[str, Resource]:
@@ -87,6 +93,10 @@ class Board:
             if signal.name in ("rx", "tx"):
                 found[signal.name] = signal.ios[0].names[0]
         return found
+
+    def pins_of(self, leds: int) -> dict[str, str]:
+        """The same with the first LEDs: those of a design that has so many."""
+        return {**self.pins, **{f"led_{index}": self.leds[index] for index in range(leds)}}
 
     def setting(self, mhz: float) -> Setting:
         """The PLL's setting for the highest clock up to ``mhz``.

@@ -22,4 +22,5 @@ ICEBREAKER = Board(
     ),
     clock_mhz=60,
     loader="ice40_generic",
+    leds=("26", "27", "25", "23", "21"),  # 1 to 5 of the part that can be broken off
 )

@@ -39,5 +39,7 @@ TANG_NANO_20K = Board(
     ),
     clock_mhz=54,
     loader="tangnano20k",
+    leds=("15", "16", "17", "18", "19", "20"),
+    leds_low=True,
     packer="GW2A-18C",
 )

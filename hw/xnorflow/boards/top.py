@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth import ClockDomain, Fragment, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -15,7 +17,7 @@ __all__ = ["BoardTop"]
 
 
 class BoardTop(wiring.Component):
-    """Clock, rx and tx of a board.
+    """Clock, rx and tx of a board; LEDs, if the device names a class without a host.
 
     There is no reset: a bitstream says what registers begin with, and the host can abort.
 
@@ -25,20 +27,23 @@ class BoardTop(wiring.Component):
     setting : Setting
         The PLL's.
     device : Component
-        With ``rx`` and ``tx``, in the domain ``sync``.
+        With ``rx`` and ``tx``, in the domain ``sync``; perhaps with ``best``.
     slow_host : bool
         The oscillator clocks ``sync``, and the PLL the domain ``array``; else the PLL clocks
         ``sync``.
     """
 
     def __init__(
-        self, board: Board, setting: Setting, device: wiring.Component, *, slow_host: bool = False
+        self, board: Board, setting: Setting, device: Any, *, slow_host: bool = False
     ) -> None:
         self.board = board
         self.slow_host = slow_host
         self.setting = setting
         self.device = device
-        super().__init__({"clk": In(1), "rx": In(1), "tx": Out(1)})
+        best = getattr(device, "best", None)
+        self.leds = 0 if best is None else min(len(best), len(board.leds))
+        leds = {f"led_{index}": Out(1) for index in range(self.leds)}
+        super().__init__({"clk": In(1), "rx": In(1), "tx": Out(1), **leds})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -56,5 +61,7 @@ class BoardTop(wiring.Component):
             self.device.rx.eq(self.rx),
             self.tx.eq(self.device.tx),
         ]
+        for index in range(self.leds):
+            m.d.comb += getattr(self, f"led_{index}").eq(self.device.best[index] ^ board.leds_low)
         m.submodules.device = Fragment.get(self.device, Target(board.family))
         return m

@@ -23,6 +23,7 @@ def _ulx3s(size: int, platform: type[Any], geometry: str) -> Board:
         geometry=Geometry.parse(geometry),
         clock_mhz=50,
         loader="ulx3s",
+        leds=("B2", "C2", "C1", "D2", "D1", "E2", "E1", "H3"),
         options=("--placer", "static", "--router", "router2"),
     )
 

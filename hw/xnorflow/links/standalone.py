@@ -77,7 +77,7 @@ class Standalone(wiring.Component):
                 "pixels": Out(stream.Signature(8)),
                 "results": In(stream.Signature(result_layout)),
                 "line": Out(stream.Signature(8)),
-                "best": Out(ceil_log2(max(2, len(answer.names)))),
+                "best": Out(answer.class_bits),
             }
         )
 

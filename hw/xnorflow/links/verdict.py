@@ -6,7 +6,6 @@ from __future__ import annotations
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
 from xnorflow.core.answer import Answer
 from xnorflow.gateware.results import result_layout
@@ -50,7 +49,7 @@ class Verdict(wiring.Component):
                 "results": In(stream.Signature(result_layout)),
                 "clear": In(1),
                 "done": Out(1),
-                "best": Out(ceil_log2(max(2, len(answer.names)))),
+                "best": Out(answer.class_bits),
             }
         )
 

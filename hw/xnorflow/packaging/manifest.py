@@ -59,6 +59,7 @@ def manifest(design: Design, top: Top, settings: Settings, file: str) -> Manifes
 
         divisor = uart_divisor(settings.clock_mhz, settings.baud)
         parameters |= {"baud": settings.baud, "divisor": divisor}
+    ports = ports_of(design.verilog, design.top)
     return {
         "top": top.name,
         "title": top.title,
@@ -71,11 +72,16 @@ def manifest(design: Design, top: Top, settings: Settings, file: str) -> Manifes
         "geometry_values": asdict(geometry),
         "xnors_per_cycle": geometry.xnors_per_cycle,
         "parameters": parameters,
+        "network": None if settings.baked is None else settings.baked.facts(),
         "interface_version": INTERFACE_VERSION,
         "clock": {"port": top.clock, "mhz": settings.clock_mhz},
         "reset": {"port": top.reset, "active": top.reset_active, "synchronous": True},
-        "interfaces": [{"ports": item.name, "kind": item.kind} for item in top.interfaces],
-        "ports": ports_of(design.verilog, design.top),
+        "interfaces": [
+            {"ports": item.name, "kind": item.kind}
+            for item in top.interfaces
+            if any(port["name"].startswith(item.name) for port in ports)
+        ],
+        "ports": ports,
         "registers": [
             {"name": r.name, "offset": 4 * r.index, "access": r.access, "what": r.description}
             for r in REGISTERS.values()

@@ -9,8 +9,10 @@ from typing import Any
 
 from amaranth.lib import wiring
 
+from xnorflow.core.baked import Baked
+from xnorflow.core.contents import Contents
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.accelerator import Accelerator
+from xnorflow.flat.choose import make_accelerator
 from xnorflow.gateware.verilog import Design, describe
 
 __all__ = ["TOPS", "Interface", "Settings", "Top", "emit_top"]
@@ -26,6 +28,8 @@ class Settings:
         The clock that the design is meant for; constraints say it.
     baud : int
         Bits a second of the UART.
+    baked : Baked or None
+        A network that is there from the start.
 
     Raises
     ------
@@ -35,6 +39,12 @@ class Settings:
 
     clock_mhz: float = 100.0
     baud: int = 1_000_000
+    baked: Baked | None = None
+
+    @property
+    def contents(self) -> Contents | None:
+        """What memories hold from the start."""
+        return None if self.baked is None else self.baked.contents
 
     def __post_init__(self) -> None:
         for name in ("clock_mhz", "baud"):
@@ -64,7 +74,7 @@ class Top:
     title : str
         One line for people.
     interfaces : tuple of Interface
-        Its other ports.
+        Its other ports; some may be there only with a network that is baked in.
     make : callable
         ``make(geometry, build_hash, settings)`` is the component.
     clock, reset : str
@@ -91,26 +101,26 @@ class Top:
 
 
 def _core(geometry: Geometry, build_hash: int, settings: Settings) -> wiring.Component:
-    return Accelerator(geometry, build_hash=build_hash)
+    return make_accelerator(geometry, build_hash=build_hash, contents=settings.contents)
 
 
 def _axi(geometry: Geometry, build_hash: int, settings: Settings) -> wiring.Component:
     from xnorflow.buses.axi import AxiAccelerator
 
-    return AxiAccelerator(geometry, build_hash=build_hash)
+    return AxiAccelerator(geometry, build_hash=build_hash, contents=settings.contents)
 
 
 def _wishbone(geometry: Geometry, build_hash: int, settings: Settings) -> wiring.Component:
     from xnorflow.buses.wishbone import WishboneAccelerator
 
-    return WishboneAccelerator(geometry, build_hash=build_hash)
+    return WishboneAccelerator(geometry, build_hash=build_hash, contents=settings.contents)
 
 
 def _uart(geometry: Geometry, build_hash: int, settings: Settings) -> wiring.Component:
     from xnorflow.links.uart import UartAccelerator, uart_divisor
 
     divisor = uart_divisor(settings.clock_mhz, settings.baud)
-    return UartAccelerator(geometry, divisor=divisor, build_hash=build_hash)
+    return UartAccelerator(geometry, divisor=divisor, build_hash=build_hash, baked=settings.baked)
 
 
 _STREAM = "stream of payload, valid and ready"
@@ -155,6 +165,7 @@ TOPS: dict[str, Top] = {
             interfaces=(
                 Interface("rx", "UART input, 8N1"),
                 Interface("tx", "UART output, 8N1"),
+                Interface("best", "class of the last image that came without a host"),
             ),
             make=_uart,
             uses_uart=True,

@@ -16,6 +16,7 @@ from amaranth.back import rtlil
 from xnorflow.boards.board import Board, BoardError
 from xnorflow.boards.pll import Setting
 from xnorflow.boards.top import BoardTop
+from xnorflow.core.baked import Baked
 from xnorflow.core.geometry import Geometry
 from xnorflow.flat.accelerator import FlatAccelerator
 from xnorflow.flat.timing import is_flat
@@ -24,6 +25,7 @@ from xnorflow.gateware.verilog import HASH_MARK, uninitialised_memories
 from xnorflow.links.uart import UartAccelerator, UartDevice, uart_divisor
 from xnorflow.synthesis.implement import CriticalPath, pack, place, versions
 from xnorflow.synthesis.netlist import Resources, synthesise
+from xnorflow.synthesis.room import check_room
 from xnorflow.synthesis.route import Routed
 from xnorflow.synthesis.tools import SynthesisError
 
@@ -58,6 +60,8 @@ class Built:
     routed : Routed
     critical : CriticalPath
     bitstream : Path
+    baked : Baked or None
+        The network that is there from the start.
     """
 
     board: Board
@@ -68,6 +72,7 @@ class Built:
     routed: Routed
     critical: CriticalPath
     bitstream: Path
+    baked: Baked | None = None
 
     @property
     def gops(self) -> float:
@@ -81,6 +86,7 @@ class Built:
             "board": self.board.name,
             "design_hash": self.design_hash,
             "geometry": str(self.geometry),
+            "network": None if self.baked is None else self.baked.facts(),
             "clock_mhz": round(self.setting.mhz, 4),
             "fmax_mhz": round(self.routed.fmax_mhz, 2),
             "baud": self.board.baud,
@@ -108,7 +114,20 @@ def divisor_of(board: Board, mhz: float) -> int:
         raise BoardError(f"{board.name}: {error}") from error
 
 
-def top_of(board: Board, setting: Setting, geometry: Geometry, build_hash: int) -> BoardTop:
+def leds_of(board: Board, baked: Baked | None) -> int:
+    """LEDs that show the class of an image that came without a host."""
+    if baked is None or baked.answer is None:
+        return 0
+    return min(baked.answer.class_bits, len(board.leds))
+
+
+def top_of(
+    board: Board,
+    setting: Setting,
+    geometry: Geometry,
+    build_hash: int,
+    baked: Baked | None = None,
+) -> BoardTop:
     """The board's top: with a flat accelerator where the geometry allows it.
 
     A flat accelerator's host link runs with the oscillator's clock, so that it does not bound the
@@ -116,26 +135,35 @@ def top_of(board: Board, setting: Setting, geometry: Geometry, build_hash: int) 
     """
     if not is_flat(geometry):
         device: UartDevice = UartAccelerator(
-            geometry, divisor=divisor_of(board, setting.mhz), build_hash=build_hash
+            geometry,
+            divisor=divisor_of(board, setting.mhz),
+            build_hash=build_hash,
+            baked=baked,
         )
         return BoardTop(board, setting, device)
-    flat = FlatAccelerator(geometry, build_hash=build_hash, array_domain="array")
-    device = UartDevice(flat, divisor=divisor_of(board, board.oscillator_mhz))
+    contents, answer = (None, None) if baked is None else (baked.contents, baked.answer)
+    flat = FlatAccelerator(geometry, build_hash=build_hash, contents=contents, array_domain="array")
+    divisor = divisor_of(board, board.oscillator_mhz)
+    device = UartDevice(flat, divisor=divisor, answer=answer)
     return BoardTop(board, setting, device, slow_host=True)
 
 
-def describe(board: Board, setting: Setting, geometry: Geometry) -> tuple[str, str]:
+def describe(
+    board: Board, setting: Setting, geometry: Geometry, baked: Baked | None = None
+) -> tuple[str, str]:
     """RTLIL of a board's top, and the design's hash.
 
-    The same sources, board and geometry give the same text, wherever and whenever it is made.
+    The same sources, board, geometry and network give the same text, wherever and whenever it is
+    made.
     """
-    top = top_of(board, setting, geometry, HASH_MARK)
+    top = top_of(board, setting, geometry, HASH_MARK, baked)
     with uninitialised_memories():
         text = rtlil.convert(top, name="top", platform=Target(board.family), emit_src=False)
     mark = f"32'{HASH_MARK:032b}"
     if mark not in text:
         raise RuntimeError("the build hash has no place in the design")
-    arguments = [*board.nextpnr, *board.options, str(board.seed), *board.pins.values()]
+    arguments = [*board.nextpnr, *board.options, str(board.seed)]
+    arguments += board.pins_of(leds_of(board, baked)).values()
     digest = hashlib.sha256("\n".join([text, *arguments]).encode()).hexdigest()
     return text.replace(mark, f"32'{int(digest[:8], 16):032b}"), digest
 
@@ -146,6 +174,7 @@ def build(
     *,
     geometry: Geometry | None = None,
     clock_mhz: float | None = None,
+    baked: Baked | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Built:
     """Synthesise, place, route and pack.
@@ -160,6 +189,8 @@ def build(
     clock_mhz : float or None
         A clock that must be met. If None, the board's own is tried, and where routing does not
         meet it, the fastest one that the PLL makes and routing meets.
+    baked : Baked or None
+        A network, compiled for the geometry, that the board holds from the start.
     progress : callable or None
         Is told each step, one of ``STEPS``.
 
@@ -174,20 +205,26 @@ def build(
     """
     tell = progress or (lambda step: None)
     geometry = geometry or board.geometry
+    if baked is not None:
+        check_room(board, geometry, baked)
     folder.mkdir(parents=True, exist_ok=True)
     wanted = clock_mhz or board.clock_mhz
     for _ in range(ATTEMPTS):
         setting = board.setting(wanted)
         tell(STEPS[0])
-        text, digest = describe(board, setting, geometry)
+        text, digest = describe(board, setting, geometry, baked)
         tell(STEPS[1])
         resources = synthesise(text, "top", board.family, folder, language="rtlil")
         tell(STEPS[2])
-        routed, critical = place(board, folder, target_mhz=AIM * setting.mhz)
+        routed, critical = place(
+            board, folder, target_mhz=AIM * setting.mhz, leds=leds_of(board, baked)
+        )
         if routed.fmax_mhz >= setting.mhz:
             tell(STEPS[3])
             bitstream = pack(board, folder)
-            return Built(board, geometry, setting, digest, resources, routed, critical, bitstream)
+            return Built(
+                board, geometry, setting, digest, resources, routed, critical, bitstream, baked
+            )
         if clock_mhz is not None:
             break
         wanted = SLOWER * routed.fmax_mhz

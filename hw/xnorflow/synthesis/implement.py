@@ -52,7 +52,9 @@ class CriticalPath:
         )
 
 
-def place(board: Board, folder: Path, *, target_mhz: float) -> tuple[Routed, CriticalPath]:
+def place(
+    board: Board, folder: Path, *, target_mhz: float, leds: int = 0
+) -> tuple[Routed, CriticalPath]:
     """Place and route ``folder``/netlist.json.
 
     Parameters
@@ -61,6 +63,8 @@ def place(board: Board, folder: Path, *, target_mhz: float) -> tuple[Routed, Cri
     folder : Path
     target_mhz : float
         Clock to aim at.
+    leds : int
+        LEDs that the design has.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def place(board: Board, folder: Path, *, target_mhz: float) -> tuple[Routed, Cri
     arguments = [
         *board.nextpnr, "--json", "netlist.json", "--freq", f"{target_mhz:g}",
         "--timing-allow-fail", "--seed", str(board.seed), "--report", "report.json",
-        *_FILES[board.family](board, folder), *board.options,
+        *_FILES[board.family](board, folder, board.pins_of(leds)), *board.options,
     ]  # fmt: skip
     run_tool(_NEXTPNR[board.family], arguments, folder, "nextpnr.log")
     report = json.loads((folder / "report.json").read_text())
@@ -93,26 +97,26 @@ def _fmax(report: dict[str, Any]) -> float:
     return float(found if share == 1.0 else min(found, share * aimed))
 
 
-def _ecp5_files(board: Board, folder: Path) -> list[str]:
+def _ecp5_files(board: Board, folder: Path, pins: dict[str, str]) -> list[str]:
     lines = [
         f'LOCATE COMP "{name}" SITE "{pin}";\nIOBUF PORT "{name}" IO_TYPE=LVCMOS33;\n'
-        for name, pin in board.pins.items()
+        for name, pin in pins.items()
     ]
     (folder / "pins.lpf").write_text("".join(lines))
     return ["--lpf", "pins.lpf", "--textcfg", "routed.config"]
 
 
-def _ice40_files(board: Board, folder: Path) -> list[str]:
-    lines = [f"set_io {name} {pin}\n" for name, pin in board.pins.items()]
+def _ice40_files(board: Board, folder: Path, pins: dict[str, str]) -> list[str]:
+    lines = [f"set_io {name} {pin}\n" for name, pin in pins.items()]
     lines.append(f"set_frequency clk {board.oscillator_mhz:g}\n")  # and the PLL's follows
     (folder / "pins.pcf").write_text("".join(lines))
     return ["--pcf", "pins.pcf", "--asc", "routed.asc"]
 
 
-def _gowin_files(board: Board, folder: Path) -> list[str]:
+def _gowin_files(board: Board, folder: Path, pins: dict[str, str]) -> list[str]:
     lines = [
         f'IO_LOC "{name}" {pin};\nIO_PORT "{name}" IO_TYPE=LVCMOS33;\n'
-        for name, pin in board.pins.items()
+        for name, pin in pins.items()
     ]
     (folder / "pins.cst").write_text("".join(lines))
     return ["--vopt", "cst=pins.cst", "--write", "routed.json"]

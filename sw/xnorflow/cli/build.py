@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xnorflow.cli.console import output, print_json, steps
+from xnorflow.cli.options import NetOption
 
 if TYPE_CHECKING:
     from xnorflow.cli.expected import Expected
+    from xnorflow.core.baked import Baked
     from xnorflow.synthesis.build import Built
 
 __all__ = ["build"]
@@ -23,6 +25,7 @@ def build(
         str | None,
         typer.Option(help="Array instead of the board's own.", show_default=False),
     ] = None,
+    net: NetOption = None,
     clock: Annotated[
         float | None,
         typer.Option(
@@ -43,15 +46,21 @@ def build(
     """
     from xnorflow.boards.catalog import find_board
     from xnorflow.cli.expected import expected
+    from xnorflow.cli.images import open_artifact
+    from xnorflow.compile.bake import bake
     from xnorflow.core.geometry import Geometry
     from xnorflow.synthesis.build import STEPS, build, write_bitstream
 
     chosen = find_board(board)
     shape = None if geometry is None else Geometry.parse(geometry)
+    artifact = None if net is None else open_artifact(net)
+    baked = None if artifact is None else bake(artifact, shape or chosen.geometry)
     folder = to or Path("build") / chosen.name
     with steps(chosen.title, STEPS) as tell:
-        built = build(chosen, folder / "work", geometry=shape, clock_mhz=clock, progress=tell)
-    networks = expected(built.geometry, built.setting.mhz, chosen.baud)
+        built = build(
+            chosen, folder / "work", geometry=shape, clock_mhz=clock, baked=baked, progress=tell
+        )
+    networks = expected(built.geometry, built.setting.mhz, chosen.baud, artifact)
     manifest = built.manifest() | {
         "images_per_second": {each.network: each.to_json() for each in networks}
     }
@@ -79,6 +88,16 @@ def _show(built: Built, networks: list[Expected], bitstream: Path) -> None:
     )
     for each in networks:
         print_(f"images/s   {each.network}: the array {each.array:,.0f}, the link {each.link:,.0f}")
+    if built.baked is not None:
+        print_(f"holds      {built.baked.name} from the start", soft_wrap=True)
+        print_(f"own input  {_own_input(built.baked)}", soft_wrap=True)
     print_(f"longest    {built.critical}", soft_wrap=True)
     print_(f"bitstream  {bitstream}, {bitstream.stat().st_size:,} bytes", soft_wrap=True)
     print_(f"load it    openFPGALoader -b {built.board.loader} {bitstream}", soft_wrap=True)
+
+
+def _own_input(baked: Baked) -> str:
+    """What the board does without a host."""
+    if baked.answer is None:
+        return f"none: {baked.why}"
+    return f"{baked.answer.image_bytes:,} bytes an image on rx; its class comes back on tx"

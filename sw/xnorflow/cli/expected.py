@@ -20,7 +20,7 @@ BITS_A_BYTE = 10
 
 @dataclass(frozen=True)
 class Expected:
-    """A shipped network on a board.
+    """A network on a board.
 
     Parameters
     ----------
@@ -40,18 +40,21 @@ class Expected:
         return {"array": round(self.array, 1), "link": round(self.link, 1)}
 
 
-def expected(geometry: Geometry, clock_mhz: float, baud: int) -> list[Expected]:
-    """For each shipped network that fits the geometry."""
+def expected(
+    geometry: Geometry, clock_mhz: float, baud: int, artifact: Artifact | None = None
+) -> list[Expected]:
+    """For ``artifact``, or for each shipped network that fits the geometry."""
     found = []
-    for name in names():
+    given = (Artifact.load(artifact_path(name)) for name in names())
+    for each in given if artifact is None else (artifact,):
         try:
-            program = compile_network(Artifact.load(artifact_path(name)), geometry)
+            program = compile_network(each, geometry)
         except CompileError:
             continue
         height, width, channels = program.network.image_shape
         found.append(
             Expected(
-                name,
+                each.network.name,
                 array=clock_mhz * 1e6 * program.block / _cycles(program),
                 link=baud / BITS_A_BYTE / (height * width * channels),
             )

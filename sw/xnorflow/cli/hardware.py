@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from xnorflow.cli.console import output, print_json, write_text
-from xnorflow.cli.options import GeometryOption, JsonOption
+from xnorflow.cli.options import GeometryOption, JsonOption, NetOption
 
 __all__ = ["verilog"]
 
@@ -25,6 +25,7 @@ def verilog(
             show_default=False,
         ),
     ] = None,
+    net: NetOption = None,
     clock_mhz: Annotated[
         float, typer.Option(help="Clock that constraints, and the UART's divisor, are for.")
     ] = 100.0,
@@ -36,12 +37,15 @@ def verilog(
     One plain Verilog-2001 file; its top module is xnorflow, or xnorflow_axi, xnorflow_wishbone,
     xnorflow_uart.
     """
+    from xnorflow.cli.images import open_artifact
+    from xnorflow.compile.bake import bake
     from xnorflow.core.geometry import Geometry
     from xnorflow.packaging.files import package_files
     from xnorflow.packaging.tops import Settings, emit_top
 
     shape = Geometry.parse(geometry)
-    settings = Settings(clock_mhz=clock_mhz, baud=baud)
+    baked = None if net is None else bake(open_artifact(net), shape)
+    settings = Settings(clock_mhz=clock_mhz, baud=baud, baked=baked)
     name = top or "core"
     design = emit_top(name, shape, settings)
     files = package_files(name, design, settings, to.name)
@@ -59,6 +63,7 @@ def verilog(
                 "module": design.top,
                 "geometry": str(shape),
                 "xnors_per_cycle": shape.xnors_per_cycle,
+                "network": None if baked is None else baked.facts(),
                 "lines": lines,
                 "build_hash": f"{design.build_hash:08x}",
                 "digest": design.digest,
@@ -70,6 +75,8 @@ def verilog(
         f"build hash {design.build_hash:08x}",
         soft_wrap=True,
     )
+    if baked is not None:
+        output().print(f"holds {baked.name} from the start", soft_wrap=True)
     if top is not None:
         beside = ", ".join(path.name for path in paths[1:])
         output().print(f"top module {design.top}; beside it: {beside}", soft_wrap=True)

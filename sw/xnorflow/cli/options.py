@@ -18,6 +18,7 @@ __all__ = [
     "JsonOption",
     "LanesOption",
     "MinutesOption",
+    "NetOption",
     "ThreadsOption",
     "TrainDeviceOption",
     "use_threads",
@@ -70,6 +71,14 @@ LanesOption = Annotated[
     int | None,
     typer.Option(
         help="Most lanes of an activation: fewer than the network has are quicker and less exact.",
+        show_default=False,
+    ),
+]
+NetOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ARTIFACT",
+        help="A network that the design holds from the start, so that it needs no host.",
         show_default=False,
     ),
 ]

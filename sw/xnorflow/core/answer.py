@@ -43,6 +43,11 @@ class Answer:
     bias: tuple[int, ...]
     names: tuple[str, ...]
 
+    @property
+    def class_bits(self) -> int:
+        """Bits of a class's number."""
+        return max(1, (len(self.names) - 1).bit_length())
+
     @classmethod
     def of(cls, network: NetworkSpec, tensors: Mapping[str, npt.NDArray[Any]]) -> Answer:
         """The answer of a network.
