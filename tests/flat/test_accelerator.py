@@ -19,7 +19,6 @@ from xnorflow.driver.accelerator import Accelerator
 from xnorflow.driver.compare import compare
 from xnorflow.driver.errors import DeviceFault, DeviceMismatch
 from xnorflow.flat.accelerator import FlatAccelerator
-from xnorflow.flat.timing import block_cycles
 from xnorflow.gateware.verilog import convert
 from xnorflow.golden.model import GoldenNetwork
 from xnorflow.simulation.design import SimulatedDesign
@@ -87,7 +86,7 @@ def check(device: Accelerator, artifact: Artifact, count: int, *, max_block: int
     assert found.identical, str(found)
     block = device.program.block
     sizes = [min(block, count - at) for at in range(0, count, block)]
-    assert result.cycles == sum(block_cycles(device.program, size) for size in sizes)
+    assert result.cycles == sum(device.program.block_cycles(size) for size in sizes)
 
 
 @pytest.mark.parametrize(

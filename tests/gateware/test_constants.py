@@ -7,6 +7,7 @@ import pytest
 from tests.gateware.helpers import SHAPES, geometry_of
 
 from xnorflow.compile import cycles, plan
+from xnorflow.core.flat import popcount_cycles
 from xnorflow.gateware.accelerator import Accelerator
 from xnorflow.gateware.array import SystolicArray
 from xnorflow.gateware.collector import Collector
@@ -44,7 +45,7 @@ def test_cycles_of_single_components() -> None:
 def test_cycles_of_a_geometry(shape: str, max_lanes: int) -> None:
     geometry = geometry_of(shape, max_lanes=max_lanes)
     assert SystolicArray.cycles(geometry) == cycles.array_cycles(geometry)
-    assert ElementRow.popcount_cycles(geometry) == cycles.array_cycles(geometry) - geometry.rows
+    assert ElementRow.popcount_cycles(geometry) == popcount_cycles(geometry)
     assert Fabric.foot_cycles(geometry) == cycles.sum_cycles(geometry)
     assert Feet.cycles(geometry) == cycles.FOOT_SUM_CYCLES + max_lanes
     assert ThresholdUnit.cycles(geometry) == max_lanes

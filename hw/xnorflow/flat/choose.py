@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from xnorflow.core.contents import Contents
+from xnorflow.core.flat import is_flat
 from xnorflow.core.geometry import Geometry
 from xnorflow.flat.accelerator import FlatAccelerator
-from xnorflow.flat.timing import is_flat
 from xnorflow.gateware.accelerator import Accelerator
 
 __all__ = ["make_accelerator"]

@@ -8,10 +8,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from xnorflow.core.flat import FlatTiming
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.registers import DeviceError, Status
 from xnorflow.flat.datapath import pass_layout
-from xnorflow.flat.timing import FlatTiming
 from xnorflow.gateware.layouts import row_layout, units_shape
 
 __all__ = ["FlatControl"]

@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from xnorflow.core.contents import Contents
+from xnorflow.core.flat import FlatTiming
 from xnorflow.core.geometry import Geometry
-from xnorflow.flat.timing import FlatTiming
 from xnorflow.gateware.delay import delayed
 from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.layouts import bus_layout

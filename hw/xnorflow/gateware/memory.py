@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amaranth import ClockDomain, ClockSignal, Const, Module, Signal, Value
@@ -15,7 +15,7 @@ from amaranth.utils import ceil_log2
 
 from xnorflow.gateware.target import device_family, family_of
 
-__all__ = ["INITIALISED", "BlockMemory", "Lane", "early_read", "ecp5_blocks"]
+__all__ = ["INITIALISED", "BlockMemory", "Lane", "early_read", "ecp5_blocks", "ecp5_init"]
 
 INITIALISED = "initialised"
 """Attribute of a memory whose first words must be as they are given."""
@@ -50,23 +50,23 @@ def ecp5_blocks(width: int, depth: int, granularity: int) -> tuple[int, list[lis
     return None
 
 
-def _ecp5_init(init: Sequence[int], lanes: list[Lane], shape: int) -> Iterator[tuple[str, Const]]:
-    """A block's INITVAL parameters, those that are not 0.
+def ecp5_init(words: Sequence[int], shape: int, blocks: list[list[Lane]]) -> list[list[int]]:
+    """What the blocks of :func:`ecp5_blocks` hold, as the 64 INITVAL parameters of each.
 
-    The block holds 2048 bytes of 9 bits; lanes narrower than 9 bits fill 8 of them, lowest first.
-    A parameter holds 32 bytes, 10 bits apart.
+    A block has 2048 bytes of 9 bits; lanes narrower than that fill 8 of them, lowest first. A
+    parameter has 32 bytes: pairs of them, each pair in 20 bits.
     """
     _, lane_width, together = _ECP5_SHAPES[shape]
     in_byte = max(1, 8 // lane_width)  # words of a lane that share a byte
-    values = [0] * 64
-    for address, word in enumerate(init):
+    values = [[0] * 64 for _ in blocks]
+    for block, lanes in zip(values, blocks, strict=True):
         for place, lane in enumerate(lanes):
-            bits = word >> lane.start & (1 << lane.width) - 1
-            byte = address // in_byte * together + place
-            values[byte // 32] |= bits << byte % 32 * 10 + address % in_byte * lane_width
-    for index, value in enumerate(values):
-        if value:
-            yield f"p_INITVAL_{index:02X}", Const(value, 320)
+            mask = (1 << lane.width) - 1
+            for address, word in enumerate(words):
+                byte = address // in_byte * together + place
+                at = byte % 32 // 2 * 20 + byte % 2 * 9 + address % in_byte * lane_width
+                block[byte // 32] |= (word >> lane.start & mask) << at
+    return values
 
 
 def early_read(m: Module, memory: Memory, platform: object) -> ReadPort:
@@ -136,8 +136,11 @@ class BlockMemory(wiring.Component):
         m = Module()
         blocks = ecp5_blocks(self.width, self.depth, self.granularity)
         if family_of(platform) == "ecp5" and blocks is not None and self.depth > 1:
+            begins = ecp5_init(self.init, *blocks)
             for number, lanes in enumerate(blocks[1]):
-                m.submodules[f"block_{number}"] = self._ecp5_block(m, blocks[0], lanes)
+                m.submodules[f"block_{number}"] = self._ecp5_block(
+                    m, blocks[0], lanes, begins[number]
+                )
         else:
             self._portable(m)
         return m
@@ -160,7 +163,7 @@ class BlockMemory(wiring.Component):
         ]
         m.d.sync += held.eq(read.data)
 
-    def _ecp5_block(self, m: Module, shape: int, lanes: list[Lane]) -> Instance:
+    def _ecp5_block(self, m: Module, shape: int, lanes: list[Lane], begins: list[int]) -> Instance:
         """A DP16KD: port A writes, port B reads (at 36 bits, B's data pins are A's upper ones)."""
         words, lane_width, _ = _ECP5_SHAPES[shape]
         bits = lane_width * _ECP5_SHAPES[shape][2]
@@ -215,5 +218,9 @@ class BlockMemory(wiring.Component):
             i_RSTB=Const(0),
             **{f"i_CS{port}{pin}": Const(0) for port in "AB" for pin in range(3)},
             **ports,
-            **dict(_ecp5_init(self.init, lanes, shape)),
+            **{
+                f"p_INITVAL_{index:02X}": Const(value, 320)
+                for index, value in enumerate(begins)
+                if value
+            },
         )

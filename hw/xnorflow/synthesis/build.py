@@ -17,9 +17,9 @@ from xnorflow.boards.board import Board, BoardError
 from xnorflow.boards.pll import Setting
 from xnorflow.boards.top import BoardTop
 from xnorflow.core.baked import Baked
+from xnorflow.core.flat import is_flat
 from xnorflow.core.geometry import Geometry
 from xnorflow.flat.accelerator import FlatAccelerator
-from xnorflow.flat.timing import is_flat
 from xnorflow.gateware.target import Target
 from xnorflow.gateware.verilog import HASH_MARK, uninitialised_memories
 from xnorflow.links.uart import UartAccelerator, UartDevice, uart_divisor

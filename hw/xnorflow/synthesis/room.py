@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from xnorflow.boards.board import Board, BoardError
 from xnorflow.core.baked import Baked
+from xnorflow.core.flat import is_flat
 from xnorflow.core.geometry import Geometry
-from xnorflow.flat.timing import is_flat
 from xnorflow.gateware.spram import SharedWeightBank
 
 __all__ = ["check_room", "ice40_blocks"]

@@ -66,7 +66,7 @@ def load_design(geometry: Geometry) -> SimulatedDesign:
         (folder / "xnorflow.v").write_text(design.verilog)
         (folder / "design.json").write_text(json.dumps({"build_hash": design.build_hash}))
 
-    key = sources_key("xnorflow.gateware", "xnorflow.core", what=str(geometry))
+    key = sources_key("xnorflow.gateware", "xnorflow.flat", "xnorflow.core", what=str(geometry))
     folder = cached_folder("verilog", key, emit_into, message=f"Writing the Verilog of {geometry}")
     facts = json.loads((folder / "design.json").read_text())
     return SimulatedDesign(

@@ -24,7 +24,7 @@ TOP = "uart_top"
 DIVISOR = 4
 """Clock cycles a bit: the fewest, so that a simulation spends its time on the accelerator."""
 RESET_CYCLES = 4
-SOURCES = ("xnorflow.links", "xnorflow.gateware", "xnorflow.core")
+SOURCES = ("xnorflow.links", "xnorflow.gateware", "xnorflow.flat", "xnorflow.core")
 """Packages that decide the Verilog."""
 HARNESS = Path(__file__).with_name("uart.cpp")
 

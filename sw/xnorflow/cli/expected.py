@@ -6,10 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xnorflow.compile.errors import CompileError
-from xnorflow.compile.program import Program, compile_network
+from xnorflow.compile.program import compile_network
 from xnorflow.core.artifact import Artifact
 from xnorflow.core.geometry import Geometry
-from xnorflow.flat import timing
 from xnorflow.zoo.catalog import artifact_path, names
 
 __all__ = ["Expected", "expected"]
@@ -55,14 +54,8 @@ def expected(
         found.append(
             Expected(
                 each.network.name,
-                array=clock_mhz * 1e6 * program.block / _cycles(program),
+                array=clock_mhz * 1e6 * program.block / program.block_cycles(program.block),
                 link=baud / BITS_A_BYTE / (height * width * channels),
             )
         )
     return found
-
-
-def _cycles(program: Program) -> int:
-    if timing.is_flat(program.geometry):
-        return timing.block_cycles(program, program.block)
-    return program.block_cycles(program.block)

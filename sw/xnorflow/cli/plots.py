@@ -22,6 +22,7 @@ PICTURES = (".png", ".svg", ".pdf")
 
 USEFUL = "#2b8a5a"
 COLOURS = {
+    "input": "#2b8a3e",
     "control": "#495057",
     "weights": "#d9480f",
     "shortest": "#f08c00",

@@ -6,8 +6,10 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import pairwise
 
+from xnorflow.compile.flat import flat_row_cycles
 from xnorflow.compile.plan import LayerPlan
 from xnorflow.compile.rows import Row
+from xnorflow.core.flat import is_flat, popcount_cycles
 from xnorflow.core.geometry import PIXEL_BITS, Geometry
 from xnorflow.core.program import row_words
 
@@ -29,7 +31,7 @@ CONTROL_CYCLES = 5
 """Of a row, beside running it: the next one is read meanwhile."""
 
 LOSSES = (
-    "control", "weights", "shortest", "drain", "results",
+    "input", "control", "weights", "shortest", "drain", "results",
     "pace", "tiles", "rows", "words", "border",
 )  # fmt: skip
 """Reasons for which XNORs of the array are lost; :func:`row_losses` says what each is."""
@@ -37,8 +39,7 @@ LOSSES = (
 
 def array_cycles(geometry: Geometry) -> int:
     """Cycles from a word at the first row to the column's sum."""
-    levels = geometry.word_width.bit_length() - 2  # of the popcount: 3 bits, 7, 15, ...
-    return geometry.rows + (levels + 1) // 2
+    return geometry.rows + popcount_cycles(geometry)
 
 
 def sum_cycles(geometry: Geometry) -> int:
@@ -160,6 +161,8 @@ def _run_cycles(plan: LayerPlan, map_lines: int, units: int) -> int:
 
 def row_cycles(row: Row, units: int) -> int:
     """Cycles of one row for ``units`` units, from reading it to its last write."""
+    if is_flat(row.plan.geometry):
+        return row.plan.tiles * row.plan.passes * units + sum(flat_row_cycles(row, units).values())
     if units == 0:
         return skip_cycles(row.plan.geometry)
     return _run_cycles(row.plan, row.map_lines, units)
@@ -168,6 +171,7 @@ def row_cycles(row: Row, units: int) -> int:
 def row_losses(row: Row, units: int) -> dict[str, float]:
     """Cycles that a row loses, by reason; with its useful ones they are ``row_cycles``.
 
+    input : the block's images arrive and nothing else happens: the flat accelerator's.
     control : starting the row.
     weights : loading weights and thresholds.
     shortest : beats that wait because a pass or a line is too short for the pipeline.
@@ -181,13 +185,17 @@ def row_losses(row: Row, units: int) -> dict[str, float]:
 
     The last four are XNORs that the array does for nothing, in cycles of the whole array.
     """
-    plan, geometry, spec = row.plan, row.plan.geometry, row.plan.spec
+    plan, geometry = row.plan, row.plan.geometry
+    if is_flat(geometry):
+        lost = dict.fromkeys(LOSSES, 0.0) | flat_row_cycles(row, units)
+        return lost | _idle_xnors(row, units)
     if units == 0:
         return dict.fromkeys(LOSSES, 0.0) | {"control": float(skip_cycles(geometry))}
     _, loads, _ = _streaming(plan, row.map_lines, units)
     outputs = units * row.map_lines * plan.map_width  # of one lane of one pass of one tile
     beats = plan.tiles * plan.passes * plan.lanes * outputs
     cycles = {
+        "input": 0,
         "control": CONTROL_CYCLES + START_CYCLES,
         "weights": loads,
         "drain": _drain_cycles(plan, units),
@@ -195,7 +203,14 @@ def row_losses(row: Row, units: int) -> dict[str, float]:
         "pace": plan.tiles * outputs * (plan.pace - 1),
     }
     cycles["shortest"] = row_cycles(row, units) - beats - sum(cycles.values())
+    return {name: float(value) for name, value in cycles.items()} | _idle_xnors(row, units)
 
+
+def _idle_xnors(row: Row, units: int) -> dict[str, float]:
+    """XNORs that beats do for nothing, by reason, in cycles of the whole array."""
+    plan, geometry, spec = row.plan, row.plan.geometry, row.plan.spec
+    outputs = units * row.map_lines * plan.map_width  # of one lane of one pass of one tile
+    beats = plan.tiles * plan.passes * plan.lanes * outputs
     # XNORs of all beats; of those, in columns with a channel; there, in rows with a word; there,
     # on bits with an input; there, on inputs inside the map, once.
     height, width = spec.kernel
@@ -210,10 +225,9 @@ def row_losses(row: Row, units: int) -> dict[str, float]:
         results * spec.planes * spec.in_lanes * spec.reduction,
         units * geometry.pixels * spec.xnors * row.lines / spec.out_shape[0],
     )
-    lost = {
+    return {
         name: (more - less) / geometry.xnors_per_cycle
         for name, (more, less) in zip(
             ("tiles", "rows", "words", "border"), pairwise(done), strict=True
         )
     }
-    return {name: float(value) for name, value in (cycles | lost).items()}

@@ -108,9 +108,11 @@ class CycleReport:
     def latency_cycles(self) -> int:
         """Cycles from the first byte of a block, one a cycle, to its last result.
 
-        Of a block of one unit; in larger ones images arrive while others are computed.
+        Of a block of one unit; in larger ones images arrive while others are computed. A flat
+        accelerator's cycles include those of the bytes.
         """
-        return self.block * self.image_bytes + self.total.cycles
+        arrive = self.block * self.image_bytes - round(self.total.lost["input"])
+        return arrive + self.total.cycles
 
     @property
     def reasons(self) -> tuple[str, ...]:
