@@ -131,5 +131,5 @@ def test_reset_forgets_that_there_is_a_program() -> None:
         *[QUIET] * 2, {**QUIET, "rst": 1}, {**QUIET, "rst": 0},
     ]  # fmt: skip
     seen = trace(ProgramStore(geometry), stimulus, "rows", "block")
-    assert seen[2] == {"rows": 2, "block": 9}
+    assert seen[3] == {"rows": 2, "block": 9}
     assert seen[-1] == {"rows": 0, "block": 0}

@@ -19,7 +19,7 @@ __all__ = ["FlatControl"]
 STATES = (
     "idle", "fetches_input", "begins_input", "prepares_input", "receives", "received", "next_row",
     "fetches", "begins_row", "prepares", "begins_tile", "begins_pass", "loads", "beats", "turns",
-    "drains", "reads", "sends", "leaves",
+    "drains", "reads", "sends", "sent", "leaves",
 )  # fmt: skip
 """One flip-flop each: a state is known without a LUT."""
 READ_CYCLES = 4
@@ -98,10 +98,10 @@ class FlatControl(wiring.Component):
         )
         queued = Signal(units_shape(self.geometry))
         unit_last = Signal(len(self.unit))  # the block's last unit
-        ends_beats, ends_tile, ends_row, ended, sent, last_column, take, past = (
+        ends_beats, ends_tile, ends_row, ended, last_column, take, past = (
             Signal(name=name)
             for name in (
-                "ends_beats", "ends_tile", "ends_row", "ended", "sent", "last_column", "take",
+                "ends_beats", "ends_tile", "ends_row", "ended", "last_column", "take",
                 "past",
             )
         )  # fmt: skip
@@ -109,7 +109,7 @@ class FlatControl(wiring.Component):
         after_beats, after_tile = Signal(), Signal()
         m.d.sync += [after_beats.eq(ends_beats), after_tile.eq(ends_tile)]
         last_pass, last_tile = self._passes(m, is_, after_tile, after_beats)
-        last_unit = self._units(m, is_, unit_last, take, sent)
+        last_unit = self._units(m, is_, unit_last, take)
         loaded, drained, readable = (
             self._ends(m, is_[name], cycles)
             for name, cycles in (
@@ -178,7 +178,6 @@ class FlatControl(wiring.Component):
         m.d.comb += [
             self.strobe.eq(phase[-1]),
             ends_beats.eq(is_["beats"] & (self.strobe | past) & (~take | last_unit)),
-            sent.eq(self.result_ready & last_column),
             self.fetch.eq((is_["idle"] & asked) | is_["next_row"]),
             self.enable.eq(is_["receives"]),
             self.receiving.eq(is_["receives"] | is_["received"]),
@@ -211,8 +210,9 @@ class FlatControl(wiring.Component):
             ("drains", "reads", drained & row.raw),
             ("drains", "next_row", drained & ~row.raw),
             ("reads", "sends", readable),
-            ("sends", "reads", sent & ~last_unit),
-            ("sends", "leaves", sent & last_unit),
+            ("sends", "sent", self.result_ready & last_column),
+            ("sent", "reads", ~last_unit),
+            ("sent", "leaves", last_unit),
             ("leaves", "begins_tile", ~last_tile),
             ("leaves", "next_row", last_tile & ~last_row),
             ("leaves", "idle", last_tile & last_row),
@@ -231,13 +231,11 @@ class FlatControl(wiring.Component):
                 m.d.sync += state.eq(name == "idle")
         return m
 
-    def _units(
-        self, m: Module, is_: dict[str, Signal], unit_last: Signal, take: Signal, sent: Signal
-    ) -> Signal:
+    def _units(self, m: Module, is_: dict[str, Signal], unit_last: Signal, take: Signal) -> Signal:
         """The unit that is received, beaten or read. Returns: it is the block's last."""
         left, last, single = Signal(len(self.unit)), Signal(), Signal()
         m.d.sync += single.eq(unit_last == 0)
-        steps = take | self.ends_image | (is_["sends"] & sent)
+        steps = take | self.ends_image | is_["sent"]
         with m.If(steps):
             m.d.sync += [self.unit.eq(self.unit + 1), left.eq(left - 1), last.eq(left == 1)]
         with m.If(is_["begins_input"] | is_["loads"] | is_["drains"]):

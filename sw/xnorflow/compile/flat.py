@@ -26,7 +26,7 @@ def flat_row_cycles(row: Row, images: int) -> dict[str, int]:
     drain, results = timing.drain + 1, 0
     if plan.raw:
         drain = plan.tiles * (timing.drain + 2)
-        results = images * (4 * plan.tiles + plan.spec.out_channels)
+        results = images * (5 * plan.tiles + plan.spec.out_channels)
     return {
         "input": images * (inputs + 2 * words) if first else 0,
         "control": control,
