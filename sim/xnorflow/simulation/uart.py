@@ -11,6 +11,7 @@ from ctypes import c_char_p, c_uint64
 from dataclasses import dataclass
 from pathlib import Path
 
+from xnorflow.core.baked import Baked
 from xnorflow.core.geometry import Geometry
 from xnorflow.simulation.cache import cached_folder
 from xnorflow.simulation.design import load_design, sources_key
@@ -77,21 +78,27 @@ def build_uart(verilog: str, divisor: int, what: str) -> UartModel:
     return UartModel(folder / LIBRARY, divisor)
 
 
-def load_uart(geometry: Geometry, *, divisor: int = DIVISOR) -> UartModel:
-    """The simulation of the accelerator of ``geometry`` behind the pins of a UART; built once."""
+def load_uart(
+    geometry: Geometry, *, divisor: int = DIVISOR, baked: Baked | None = None
+) -> UartModel:
+    """The simulation of the accelerator of ``geometry`` behind the pins of a UART; built once.
+
+    With ``baked`` it has that network from the start.
+    """
     build_hash = load_design(geometry).build_hash
+    holds = "" if baked is None else f" {baked}"
 
     def emit_into(folder: Path) -> None:
         # Imported here: a warm start loads neither Amaranth nor Yosys.
         from xnorflow.gateware.verilog import convert
         from xnorflow.links.uart import UartAccelerator
 
-        top = UartAccelerator(geometry, divisor=divisor, build_hash=build_hash)
+        top = UartAccelerator(geometry, divisor=divisor, build_hash=build_hash, baked=baked)
         (folder / "uart.json").write_text(json.dumps(convert(top, TOP)))
 
     folder = cached_folder(
         "uart-verilog",
-        sources_key(*SOURCES, what=f"{geometry} divisor {divisor}"),
+        sources_key(*SOURCES, what=f"{geometry} divisor {divisor}{holds}"),
         emit_into,
         message=f"Writing the Verilog of {geometry} behind a UART",
     )

@@ -22,6 +22,7 @@ from xnorflow.cli import (
     evaluating,
     explore,
     hardware,
+    pixels,
     pruning,
     running,
     serving,
@@ -83,6 +84,7 @@ app.command("explore")(explore.explore)
 app.command("verilog")(hardware.verilog)
 app.command("serve-uart")(serving.serve_uart)
 app.command("build")(build.build)
+app.command("pixels")(pixels.pixels)
 app.add_typer(bench.app, name="bench")
 
 

@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from xnorflow.cli.console import output
-from xnorflow.cli.options import GeometryOption
+from xnorflow.cli.options import GeometryOption, NetOption
 
 __all__ = ["serve_uart"]
 
 
 def serve_uart(
     geometry: GeometryOption = "3x3x8x32",
+    net: NetOption = None,
     link: Annotated[
         Path | None, typer.Option(help="Also make this symbolic link to the port.")
     ] = None,
@@ -30,12 +31,15 @@ def serve_uart(
     """
     import time
 
+    from xnorflow.cli.images import open_artifact
+    from xnorflow.compile.bake import bake
     from xnorflow.core.geometry import Geometry
     from xnorflow.simulation.terminal import Terminal
     from xnorflow.simulation.uart import SimulatedBoard, load_uart
 
     shape = Geometry.parse(geometry)
-    terminal = Terminal(SimulatedBoard(load_uart(shape)))
+    baked = None if net is None else bake(open_artifact(net), shape)
+    terminal = Terminal(SimulatedBoard(load_uart(shape, baked=baked)))
     end = None if seconds is None else time.monotonic() + seconds
     try:
         if link is not None:
@@ -44,6 +48,11 @@ def serve_uart(
             link.symlink_to(terminal.path)
         console = output()
         console.print(f"{shape} at {terminal.path}", soft_wrap=True)
+        if baked is not None and baked.answer is not None:
+            console.print(
+                f"it takes images of {baked.answer.image_bytes:,} bytes, until a host comes",
+                soft_wrap=True,
+            )
         console.print(
             f"xnorflow run ARTIFACT --device uart:{link or terminal.path} --geometry {shape}",
             soft_wrap=True,

@@ -141,6 +141,14 @@ it; else every answer takes up to 16 ms.
 Mode 0, highest bit first, `sck` at most an eighth of the clock. Whoever has nothing to say sends zeros, which are empty frames; the
 master clocks zeros to fetch answers. `cs_n` may rise between any two bytes.
 
+## Without a host
+
+A board that has a network from the start (`xnorflow build --net`) takes plain bytes on its UART until a session is opened: no frames,
+an image after another, each answered with a line of text ([bring-up.md](bring-up.md)). Both sides read all bytes: to the link
+an image is a frame with a wrong CRC, which it drops, and the HELLO of a host is the beginning of an image, which its session discards.
+From then on the pins are the link's. After a reset they are plain again, unless the host has sent configuration: then another network
+may lie in the memories, and they stay the link's.
+
 ## Without hardware
 
 `xnorflow serve-uart --geometry G` simulates the whole board, UART pins included, behind a pseudo-terminal, and prints the port's
