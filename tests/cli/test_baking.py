@@ -18,7 +18,10 @@ Cli = Callable[..., Outcome]
 GEOMETRY = "2x2x4x8,max_lanes=2"
 
 
-@pytest.mark.parametrize("top", ["core", "uart", "axi", "wishbone"])
+@pytest.mark.parametrize(
+    "top",
+    ["uart", *(pytest.param(name, marks=pytest.mark.slow) for name in ("core", "axi", "wishbone"))],
+)
 def test_a_network_in_verilog(cli: Cli, file: Path, tmp_path: Path, top: str) -> None:
     """Memories have their words, the manifest the name, and the hash another value."""
     shown = []

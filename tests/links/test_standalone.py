@@ -4,20 +4,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.sim import Simulator
 from tests.system.test_baked import FLAT, fully_connected
 
 from xnorflow.compile.bake import bake
 from xnorflow.compile.program import compile_network
+from xnorflow.core.answer import Answer
+from xnorflow.core.registers import REGISTERS, Command
 from xnorflow.driver.accelerator import Accelerator
 from xnorflow.driver.link import Link
 from xnorflow.driver.link_transport import LinkTransport
 from xnorflow.flat.accelerator import FlatAccelerator
 from xnorflow.gateware.verilog import convert
 from xnorflow.golden.model import GoldenNetwork
-from xnorflow.links.standalone import BUFFER_BYTES
+from xnorflow.links.standalone import BUFFER_BYTES, Standalone
 from xnorflow.links.uart import UartDevice
 from xnorflow.simulation.uart import (
     DIVISOR,
@@ -152,3 +156,29 @@ def test_the_answer_is_the_models(model: UartModel) -> None:
     accumulators = golden.accumulators.reshape(len(IMAGES), -1)
     assert (baked.answer.classes(accumulators) == golden.logits.argmax(axis=1)).all()
     assert np.unique(golden.logits, axis=0).shape[0] > 1
+
+
+def test_more_bytes_than_the_buffer_holds_discard_the_image() -> None:
+    """A device that takes none: the image is aborted, and the pause answered."""
+    answer = Answer(image_bytes=BUFFER_BYTES + 100, scale=(1, 1), bias=(0, 0), names=("a", "b"))
+    dut = Standalone(answer, accumulator_width=8, gap_cycles=50)
+    writes, said = [], bytearray()
+
+    async def line(context: Any) -> None:
+        context.set(dut.line.ready, 1)
+        for cycle in range(answer.image_bytes + 200):
+            context.set(dut.strobe, cycle < answer.image_bytes)
+            if context.get(dut.reg_write):
+                name = {r.index: r.name for r in REGISTERS.values()}[context.get(dut.reg_address)]
+                writes.append((name, context.get(dut.reg_write_data)))
+            if context.get(dut.line.valid):
+                said.append(context.get(dut.line.payload))
+            await context.tick()
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(line)
+    simulator.run()
+    run, abort = ("command", Command.RUN), ("command", Command.ABORT)
+    assert writes == [("images", 1), run, abort, run]
+    assert bytes(said) == b"?\n"
