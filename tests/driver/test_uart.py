@@ -20,6 +20,7 @@ class Port:
     """A line whose time passes at once; it says the same whenever it is listened to."""
 
     name = "a port"
+    advice = "that it is a port"
     byte_seconds = 1e-5
 
     def __init__(self, says: bytes) -> None:
@@ -44,9 +45,9 @@ class Port:
 @pytest.mark.parametrize(
     ("says", "message"),
     [
-        (b"", "no device answers; check that the bitstream is loaded"),
-        (b"\x55\xaa\x00", "too noisy, or its baud rate is wrong: 0 good and [0-9]+ damaged"),
-        (b"\xff" * 40, "too noisy, or its baud rate is wrong"),
+        (b"", "no device answers; check that the bitstream is loaded, that it is a port"),
+        (b"\x55\xaa\x00", "too noisy, or its speed is wrong: 0 good and [0-9]+ damaged"),
+        (b"\xff" * 40, "too noisy, .* check cable and ground, that it is a port"),
     ],
 )
 def test_a_line_without_a_device(says: bytes, message: str) -> None:

@@ -176,6 +176,7 @@ class SimulatedLine:
     """
 
     name = "simulated board"
+    advice = "that the board runs"
 
     def __init__(
         self,

@@ -1,24 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host's end of the link: requests answered in order, and repeated where the line lost one.
 
-Go-back-N: up to ``WINDOW`` requests are under way. The device does only the one whose number it
-expects, so whatever is lost, damaged, repeated or late, each has its effect exactly once. When an
-answer is missing or says that a request was refused, the host asks which number comes next
-(SYNC), and sends what the device has not done once more.
+When an answer is missing or says that a request was refused, the host asks which number comes next
+(SYNC), and sends what the device has not done once more (``driver/window.py``).
 """
 
 from __future__ import annotations
 
 import secrets
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from xnorflow.core.link import (
-    CHECK_BYTES,
-    CREDIT_UNIT,
     DELIMITER,
     LINK_VERSION,
     SEQUENCES,
@@ -27,51 +21,20 @@ from xnorflow.core.link import (
     Opcode,
     Request,
     Status,
-    answer_bytes,
     arguments,
 )
 from xnorflow.driver.errors import DeviceFault, DeviceMismatch, DeviceTimeout
+from xnorflow.driver.port import Port
+from xnorflow.driver.window import Pending, Window
 
-__all__ = ["Link", "LinkCounts", "Pending", "Port"]
+__all__ = ["Link", "LinkCounts"]
 
-WINDOW = 64
-"""Requests under way; less than half of the sequence numbers."""
 TRIES = 12
 """Questions without an answer, or repetitions in vain, after which the link is given up."""
 FIRST_PATIENCE = 0.1
 """Seconds without an answer, beyond the time that the bytes take, before the host asks again."""
 MOST_PATIENCE = 1.6
 """It doubles from try to try up to this."""
-
-
-class Port(Protocol):
-    """A line that carries bytes both ways, and may lose or damage them."""
-
-    @property
-    def name(self) -> str:
-        """The line in words."""
-        ...
-
-    @property
-    def byte_seconds(self) -> float:
-        """Time of a byte on the line."""
-        ...
-
-    def now(self) -> float:
-        """Seconds on the clock that timeouts are counted by."""
-        ...
-
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
-        ...
-
-    def read(self, timeout: float) -> bytes:
-        """What has come; waits up to ``timeout`` seconds for the first byte."""
-        ...
-
-    def close(self) -> None:
-        """Give the line up; a second call does nothing."""
-        ...
 
 
 @dataclass
@@ -102,26 +65,6 @@ class LinkCounts:
     sessions: int = 0
 
 
-@dataclass(eq=False)
-class Pending:
-    """A request under way.
-
-    ``answer`` is None while it waits; ``done`` without an answer means that the device did it but
-    its answer was lost.
-    """
-
-    request: Request
-    line: bytes
-    answer_size: int
-    answer: Answer | None = None
-    done: bool = False
-
-    @property
-    def data(self) -> int:
-        """Bytes that it brings into the device's buffer."""
-        return len(self.request.body) if self.request.opcode.carries_data else 0
-
-
 class Link:
     """One session with one device, opened at the first use and again after every error.
 
@@ -134,14 +77,10 @@ class Link:
     def __init__(self, port: Port) -> None:
         self.port = port
         self.counts = LinkCounts()
-        self.limits = LinkLimits()
         self.session: int | None = None
+        self._window = Window()
         self._last_session = secrets.randbelow(255)
         self._nonce = 0
-        self._next = 0
-        self._pending: deque[Pending] = deque()
-        self._credit = 0  # room behind all requests that were answered
-        self._config: bool | None = None  # what the device's buffer may still hold
         self._line = bytearray()  # of a frame that has not ended
         self._heard = 0.0
         self._tries = 0
@@ -177,35 +116,16 @@ class Link:
 
     def ready(self, opcode: Opcode, n: int = 0) -> bool:
         """Whether a request, with ``n`` bytes of data, may be sent now."""
-        if opcode.carries_data:
-            wanted = self._credit - sum(p.data for p in self._pending)
-            if n + CHECK_BYTES > wanted:
-                return False
-            config = opcode is Opcode.CONFIG
-            if self._config is not None and self._config is not config and not self._drained:
-                return False
-        answers = sum(p.answer_size for p in self._pending)
-        return len(self._pending) < WINDOW and answers < self.limits.send_depth * 3 // 4
-
-    @property
-    def _drained(self) -> bool:
-        most = (self.limits.data_depth - 1) // CREDIT_UNIT * CREDIT_UNIT
-        return not any(p.data for p in self._pending) and self._credit == most
+        return self._window.ready(opcode, n)
 
     def submit(self, opcode: Opcode, body: bytes) -> Pending:
         """Send a request as soon as it may be; it is done after some ``step``."""
         while not self.ready(opcode, len(body)):
             self.step()
         assert self.session is not None  # for mypy: inside using()
-        request = Request(self.session, self._next, opcode, body)
-        words = body[0] if opcode is Opcode.TAKE else int(opcode is Opcode.READ)
-        pending = Pending(request, request.encode(), answer_bytes(words))
-        if not self._pending:
+        if not self._window:
             self._heard = self.port.now()
-        self._next = (self._next + 1) % SEQUENCES
-        self._pending.append(pending)
-        if opcode.carries_data:
-            self._config = opcode is Opcode.CONFIG
+        pending = self._window.add(self.session, opcode, body)
         self.counts.requests += 1
         self.port.write(pending.line)
         return pending
@@ -220,7 +140,7 @@ class Link:
         DeviceTimeout
             If it does not answer.
         """
-        if not self._pending:
+        if not self._window:
             self._question(Opcode.SYNC)  # the caller waits for room
             return
         wait = self._heard + self._patience(0) - self.port.now()
@@ -233,9 +153,8 @@ class Link:
             raise self._dead()
 
     def _patience(self, tries: int) -> float:
-        size = sum(len(p.line) + p.answer_size for p in self._pending)
         extra = min(FIRST_PATIENCE * float(2**tries), MOST_PATIENCE)
-        return 2 * size * self.port.byte_seconds + extra
+        return 2 * self._window.line_bytes * self.port.byte_seconds + extra
 
     def _receive(self, timeout: float) -> Answer | None:
         """Take what comes within a time; the answer to SYNC or HELLO, if it is there."""
@@ -266,12 +185,11 @@ class Link:
             )
         if not answer.opcode.is_sequenced:
             return answer if (answer.opcode, answer.sequence) == self._asked else None
-        wanted = (answer.sequence, answer.opcode)
-        asked = [(p.request.sequence, p.request.opcode) for p in self._pending]
-        if wanted not in asked:
+        place = self._window.place(answer)
+        if place is None:
             return None
         if answer.status is Status.DONE:
-            self._finish(asked.index(wanted) + 1, answer)
+            self._finish(place + 1, answer)
         elif answer.status is Status.MALFORMED:
             raise DeviceFault(
                 f"{self.name}: the device does not understand {answer.opcode.name}; build it and "
@@ -282,14 +200,7 @@ class Link:
         return None
 
     def _finish(self, n: int, answer: Answer | None = None) -> None:
-        """The oldest ``n`` requests were done; this is the answer to the last of them."""
-        pending = None
-        for _ in range(n):
-            pending = self._pending.popleft()
-            pending.done = True
-        if pending is not None and answer is not None:
-            pending.answer = answer
-            self._credit = answer.credit * CREDIT_UNIT
+        self._window.finish(n, answer)
         if n:
             self._heard = self.port.now()
             self._tries = 0
@@ -298,18 +209,16 @@ class Link:
         """Find out where the device stands; send what it has not done once more."""
         self.counts.recoveries += 1
         expected = self._question(Opcode.SYNC).expected
-        done = (expected - self._next) % SEQUENCES + len(self._pending)
-        if self._pending:
-            done = (expected - self._pending[0].request.sequence) % SEQUENCES
-        if done > len(self._pending):
+        done = self._window.done_before(expected)
+        if done is None:
             raise DeviceFault(
                 f"{self.name}: the device expects request {expected}, which was never due; "
                 "reset it and load the program again"
             )
         self._finish(done)
-        for pending in self._pending:
+        for line in self._window.lines:
             self.counts.repeated += 1
-            self.port.write(pending.line)
+            self.port.write(line)
         self._heard = self.port.now()
 
     def _question(self, opcode: Opcode) -> Answer:
@@ -324,15 +233,15 @@ class Link:
             while (left := end - self.port.now()) > 0:
                 answer = self._receive(left)
                 if answer is not None:
-                    self._credit = answer.credit * CREDIT_UNIT
+                    self._window.room(answer)
                     self._refused = False
                     return answer
         raise self._dead()
 
     def _open(self) -> None:
         """Begin a session; the device's buffers are empty then."""
-        self._pending.clear()
-        self._tries, self._next, self._config = 0, 0, None
+        self._window.begin()
+        self._tries = 0
         for _ in range(3):  # the device may happen to be in a session of this number
             self._last_session = self._last_session % 255 + 1
             self.session = self._last_session
@@ -340,29 +249,29 @@ class Link:
             if answer.expected == 0:
                 break
         try:
-            self.limits = LinkLimits.from_word(answer.words[0])
+            limits = LinkLimits.from_word(answer.words[0])
         except (ValueError, IndexError):
-            self.limits = LinkLimits(version=0)
-        if self.limits.version != LINK_VERSION:
+            limits = LinkLimits(version=0)
+        if limits.version != LINK_VERSION:
             raise DeviceMismatch(
-                f"{self.name}: the device's link has version {self.limits.version}, this driver "
+                f"{self.name}: the device's link has version {limits.version}, this driver "
                 f"speaks {LINK_VERSION}; build the device and install xnorflow from the same "
                 "release"
             )
+        self._window.limits = limits
         self.counts.sessions += 1
 
     def _dead(self) -> DeviceTimeout:
         if self._silent:
             return DeviceTimeout(
-                f"{self.name}: no device answers; check that the bitstream is loaded, that this "
-                "is the right port, that its baud rate is the device's, and that rx and tx are "
-                "not swapped"
+                f"{self.name}: no device answers; check that the bitstream is loaded, "
+                f"{self.port.advice}"
             )
         counts = self.counts
         return DeviceTimeout(
-            f"{self.name}: the link is too noisy, or its baud rate is wrong: {counts.answers} good "
+            f"{self.name}: the link is too noisy, or its speed is wrong: {counts.answers} good "
             f"and {counts.damaged} damaged frames came, {counts.repeated} of {counts.requests} "
-            "requests were repeated; check cable, ground and baud rate"
+            f"requests were repeated; check cable and ground, {self.port.advice}"
         )
 
     def close(self) -> None:

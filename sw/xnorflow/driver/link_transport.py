@@ -11,7 +11,8 @@ import numpy.typing as npt
 from xnorflow.core.link import MAX_BODY, MAX_WORDS, Opcode, arguments
 from xnorflow.core.registers import REGISTERS, Command
 from xnorflow.driver.errors import DeviceFault, DeviceTimeout
-from xnorflow.driver.link import Link, Pending
+from xnorflow.driver.link import Link
+from xnorflow.driver.window import Pending
 
 __all__ = ["LinkTransport"]
 

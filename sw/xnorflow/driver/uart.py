@@ -44,6 +44,11 @@ class UartPort:
         If the port is missing, busy, forbidden or no serial port; the message says what to do.
     """
 
+    advice = (
+        "that this is the right port, that its baud rate is the device's, and that rx and tx are "
+        "not swapped"
+    )
+
     def __init__(self, path: str, *, baud: int = DEFAULT_BAUD) -> None:
         self.path = path
         self.baud = baud
