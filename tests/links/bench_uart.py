@@ -3,36 +3,31 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import cocotb
-from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, Timer, with_timeout
+from cocotb.triggers import Timer, with_timeout
 from cocotbext.uart import UartSink, UartSource
-from tests.links.digest import BLOCK, WRITES, DigestModel
+from tests.links import bench_host
+from tests.links.bench_host import PERIOD_NS
+from tests.links.digest import WRITES
 
 from xnorflow.core.link import Answer, Opcode, Request, Status, arguments
 
 DIVISOR = 8
-PERIOD_NS = 10
 BIT_NS = PERIOD_NS * DIVISOR
 PATIENCE_NS = 3000 * BIT_NS
 
 
-class Host:
-    """Asks one request at a time; pauses between bytes at random."""
+class Host(bench_host.Host):
+    """On the UART of cocotbext-uart."""
 
     def __init__(self, dut: Any, idle: float) -> None:
-        self.dut = dut
-        self.rng = random.Random(cocotb.RANDOM_SEED)
-        self.idle = idle
+        super().__init__(dut, idle)
         self.source = UartSource(dut.rx, baud=1e9 / BIT_NS, bits=8)
         self.sink = UartSink(dut.tx, baud=1e9 / BIT_NS, bits=8)
-        self.next = 0
 
     async def send(self, line: bytes) -> None:
-        """Bytes on the line, some of them after a pause."""
         for byte in line:
             if self.rng.random() < self.idle:
                 await self.source.wait()
@@ -41,56 +36,21 @@ class Host:
         await self.source.wait()
 
     async def answer(self) -> Answer | None:
-        """The next frame that comes."""
         line = bytearray()
         while not line.endswith(b"\0"):
             line += await with_timeout(self.sink.read(1), PATIENCE_NS, "ns")
         return Answer.decode(bytes(line[:-1]))
 
-    async def ask(self, opcode: Opcode, body: bytes = bytes(5), session: int = 4) -> Answer:
-        """A request that is due, and its answer."""
-        await self.send(Request(session, self.next, opcode, body).encode())
-        answer = await self.answer()
-        assert answer is not None
-        assert (answer.session, answer.sequence, answer.opcode) == (session, self.next, opcode)
-        if answer.status is Status.DONE and opcode.is_sequenced:
-            self.next = (self.next + 1) % 256
-        return answer
-
     async def quiet(self) -> None:
-        """Nothing more comes."""
         await Timer(200 * BIT_NS, "ns")
         assert self.sink.empty()
 
-    async def images(self, n: int) -> None:
-        """Bytes in, and their digests out."""
-        data = self.rng.randbytes(4 * n)
-        await self.ask(Opcode.WRITE, arguments(12, 0))
-        await self.ask(Opcode.WRITE, arguments(BLOCK, n))
-        for at in range(0, len(data), 60):
-            await self.ask(Opcode.PIXELS, data[at : at + 60])
-        got: list[int] = []
-        while len(got) < n:
-            answer = await self.ask(Opcode.TAKE, arguments(15, len(got), len(got)))
-            got += answer.words
-            assert answer.last == (len(got) == n and bool(answer.words))
-        assert got == DigestModel().pixels(data)
-        await self.ask(Opcode.FLUSH)
-
 
 async def start(dut: Any, idle: float = 0.0) -> Host:
-    """A running clock, a reset, and a session."""
-    cocotb.start_soon(Clock(dut.clk, PERIOD_NS, "ns").start())
+    """A host with a session."""
     host = Host(dut, idle)
-    await reset(dut)
-    assert (await host.ask(Opcode.HELLO)).status is Status.DONE
+    await host.start()
     return host
-
-
-async def reset(dut: Any) -> None:
-    dut.rst.value = 1
-    await ClockCycles(dut.clk, 3)
-    dut.rst.value = 0
 
 
 @cocotb.test()
@@ -138,7 +98,7 @@ async def reset_in_the_middle(dut: Any) -> None:
     await host.ask(Opcode.PIXELS, bytes(20))
     line = Request(4, host.next, Opcode.PIXELS, bytes(range(1, 60))).encode()
     await host.send(line[:30])
-    await reset(dut)
+    await host.reset()
     await host.send(line[30:])
     await host.quiet()
     assert (await host.ask(Opcode.READ, arguments(1))).status is Status.NO_SESSION

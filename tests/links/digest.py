@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from amaranth import Array, Module, Signal
 from amaranth.lib import stream, wiring
@@ -13,10 +14,12 @@ from xnorflow.core.link import LinkLimits
 from xnorflow.core.registers import REGISTERS
 from xnorflow.gateware.results import result_layout
 from xnorflow.gateware.verilog import convert
+from xnorflow.links.spi import SpiDevice
 from xnorflow.links.uart import UartDevice
+from xnorflow.simulation import spi
 from xnorflow.simulation.uart import DIVISOR, TOP, UartModel, build_uart
 
-__all__ = ["CLEAR", "SCRATCH", "WRITES", "Digest", "DigestModel", "digest_uart"]
+__all__ = ["CLEAR", "SCRATCH", "WRITES", "Digest", "DigestModel", "digest_spi", "digest_uart"]
 
 CLEAR = REGISTERS["command"].index
 """Any write clears the digest and the count of results."""
@@ -127,3 +130,8 @@ def digest_uart(*, divisor: int = DIVISOR, limits: LinkLimits | None = None) -> 
     return build_uart(
         convert(UartDevice(Digest(), divisor=divisor, limits=limits), TOP), divisor, "a digest"
     )
+
+
+def digest_spi(*, limits: LinkLimits | None = None) -> Path:
+    """The library of the device as an SPI slave, built."""
+    return spi.build_spi(convert(SpiDevice(Digest(), limits=limits), spi.TOP), "a digest")

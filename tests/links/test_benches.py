@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other people's hosts, in cocotb."""
+"""Hosts in cocotb, on the pins."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from find_libpython import find_libpython
 from tests.links.digest import Digest
 
 from xnorflow.gateware.verilog import convert
+from xnorflow.links.spi import SpiDevice
 from xnorflow.links.uart import UartDevice
 from xnorflow.simulation.benches.runner import run_bench
 
@@ -23,3 +24,8 @@ DIVISOR = 8
 def test_uart() -> None:
     verilog = convert(UartDevice(Digest(), divisor=DIVISOR), "uart_top")
     assert run_bench(verilog, "uart_top", "tests.links.bench_uart", seed=6) == 4
+
+
+def test_spi() -> None:
+    verilog = convert(SpiDevice(Digest()), "spi_top")
+    assert run_bench(verilog, "spi_top", "tests.links.bench_spi", seed=7) == 7

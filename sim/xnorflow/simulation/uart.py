@@ -4,20 +4,20 @@
 from __future__ import annotations
 
 import ctypes
-import json
 from collections import deque
 from collections.abc import Callable
 from ctypes import c_char_p, c_uint64
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xnorflow.core.baked import Baked
 from xnorflow.core.geometry import Geometry
-from xnorflow.simulation.cache import cached_folder
-from xnorflow.simulation.design import load_design, sources_key
 from xnorflow.simulation.instance import ModelInstance, Signatures
-from xnorflow.simulation.model import LIBRARY, build_library, library_key
-from xnorflow.simulation.toolchain import find_toolchain
+from xnorflow.simulation.pins import build_pins, pins_verilog
+
+if TYPE_CHECKING:
+    from amaranth.lib import wiring
 
 __all__ = ["DIVISOR", "SimulatedBoard", "SimulatedLine", "UartModel", "build_uart", "load_uart"]
 
@@ -25,8 +25,6 @@ TOP = "uart_top"
 DIVISOR = 4
 """Clock cycles a bit: the fewest, so that a simulation spends its time on the accelerator."""
 RESET_CYCLES = 4
-SOURCES = ("xnorflow.links", "xnorflow.gateware", "xnorflow.flat", "xnorflow.core")
-"""Packages that decide the Verilog."""
 HARNESS = Path(__file__).with_name("uart.cpp")
 
 _SIGNATURES: Signatures = {
@@ -64,18 +62,7 @@ def build_uart(verilog: str, divisor: int, what: str) -> UartModel:
     ToolchainError
         If a tool is missing or fails.
     """
-    toolchain = find_toolchain()
-
-    def build(folder: Path) -> None:
-        build_library(folder, verilog, toolchain, top=TOP, harness=HARNESS)
-
-    folder = cached_folder(
-        "uart",
-        library_key(toolchain, verilog, HARNESS.read_text()),
-        build,
-        message=f"Building the simulation of {what} behind a UART (once)",
-    )
-    return UartModel(folder / LIBRARY, divisor)
+    return UartModel(build_pins("uart", verilog, TOP, HARNESS, what), divisor)
 
 
 def load_uart(
@@ -85,24 +72,16 @@ def load_uart(
 
     With ``baked`` it has that network from the start.
     """
-    build_hash = load_design(geometry).build_hash
     holds = "" if baked is None else f" {baked}"
 
-    def emit_into(folder: Path) -> None:
-        # Imported here: a warm start loads neither Amaranth nor Yosys.
-        from xnorflow.gateware.verilog import convert
+    def make(build_hash: int) -> wiring.Component:
         from xnorflow.links.uart import UartAccelerator
 
-        top = UartAccelerator(geometry, divisor=divisor, build_hash=build_hash, baked=baked)
-        (folder / "uart.json").write_text(json.dumps(convert(top, TOP)))
+        return UartAccelerator(geometry, divisor=divisor, build_hash=build_hash, baked=baked)
 
-    folder = cached_folder(
-        "uart-verilog",
-        sources_key(*SOURCES, what=f"{geometry} divisor {divisor}{holds}"),
-        emit_into,
-        message=f"Writing the Verilog of {geometry} behind a UART",
-    )
-    return build_uart(json.loads((folder / "uart.json").read_text()), divisor, str(geometry))
+    what = f"{geometry} divisor {divisor}{holds}"
+    verilog = pins_verilog("uart", geometry, TOP, make, what=what)
+    return build_uart(verilog, divisor, str(geometry))
 
 
 class SimulatedBoard:

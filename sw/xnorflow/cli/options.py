@@ -57,7 +57,7 @@ DeviceOption = Annotated[
     str,
     typer.Option(
         help="Where to run: sim is the simulated array, uart:PATH or uart:PATH?baud=N a board on "
-        "a serial port."
+        "a serial port, spi:PATH or spi:PATH?hz=N one on an SPI bus of Linux."
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -20,6 +20,7 @@ __all__ = [
     "CHECK_BYTES",
     "CREDIT_UNIT",
     "DEFAULT_BAUD",
+    "DEFAULT_SPI_HZ",
     "DELIMITER",
     "LINK_VERSION",
     "MAX_BODY",
@@ -39,6 +40,8 @@ LINK_VERSION = 1
 """Raised when frames change their meaning."""
 DEFAULT_BAUD = 1_000_000
 """Bits a second on a UART unless said otherwise; 8 data bits, no parity, 1 stop bit."""
+DEFAULT_SPI_HZ = 1_000_000
+"""Frequency of an SPI's clock unless said otherwise; at most an eighth of the device's."""
 DELIMITER = b"\0"
 CHECK_BYTES = 4
 REQUEST_HEAD = 3

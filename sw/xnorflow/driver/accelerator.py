@@ -75,7 +75,8 @@ class Accelerator:
         ----------
         device : str
             ``"sim"``: the simulated array (needs ``geometry``); ``"uart:PATH"``: a board on a
-            serial port; others as ``register_transport`` made them known.
+            serial port; ``"spi:PATH"``: one on an SPI bus; others as
+            ``register_transport`` made them known.
         geometry : Geometry, str or None
             Shape and memory sizes, as in ``3x3x8x32``.
         **options

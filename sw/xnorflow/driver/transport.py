@@ -103,6 +103,7 @@ class RecordingTransport(Protocol):
 _FACTORIES = {
     "sim": "xnorflow.simulation.transport:open_simulation",
     "uart": "xnorflow.driver.uart:open_uart",
+    "spi": "xnorflow.driver.spi:open_spi",
 }
 
 

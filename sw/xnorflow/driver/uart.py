@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import parse_qsl
 
 import serial
 from serial.tools import list_ports
 
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.link import DEFAULT_BAUD
+from xnorflow.driver.address import link_address
 from xnorflow.driver.errors import LinkError
 from xnorflow.driver.link import Link
 from xnorflow.driver.link_transport import LinkTransport
@@ -144,19 +144,7 @@ def open_uart(address: str, *, geometry: Geometry | None = None, **options: Any)
     LinkError
         If the port cannot be opened.
     """
-    if options:
-        raise ValueError(
-            f"A UART device takes no {' or '.join(sorted(options))}; only the simulator 'sim' does"
-        )
-    path, _, query = address.partition("?")
-    try:
-        settings = dict(parse_qsl(query, strict_parsing=bool(query)))
-        baud = int(settings.pop("baud", DEFAULT_BAUD))
-    except ValueError:
-        settings, baud = {"": ""}, 0
-    if not path or settings or baud <= 0:
-        raise ValueError(
-            f"A UART device is written uart:PATH or uart:PATH?baud=N, as in "
-            f"uart:/dev/ttyUSB1?baud=1000000, not 'uart:{address}'"
-        )
+    path, baud = link_address(
+        "uart", address, options, setting="baud", usual=DEFAULT_BAUD, example="/dev/ttyUSB1"
+    )
     return LinkTransport(Link(UartPort(path, baud=baud)))
