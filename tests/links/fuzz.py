@@ -2,30 +2,44 @@
 """A host and a simulated device on a line that damages frames; every value is checked.
 
 python -m tests.links.fuzz --frames 100000
+python -m tests.links.fuzz --frames 20000 --link spi
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import re
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from tests.links.digest import BLOCK, CLEAR, SCRATCH, WRITES, DigestModel, digest_uart
+from tests.links.digest import (
+    BLOCK,
+    CLEAR,
+    SCRATCH,
+    WRITES,
+    DigestModel,
+    digest_spi,
+    digest_uart,
+)
 
 from xnorflow.core.link import LinkLimits
 from xnorflow.core.registers import Command
 from xnorflow.driver.errors import DeviceFault, DeviceTimeout
 from xnorflow.driver.link import Link
 from xnorflow.driver.link_transport import LinkTransport
+from xnorflow.driver.port import Port
+from xnorflow.driver.spi import SpiPort
+from xnorflow.simulation.spi import SimulatedSpi
 from xnorflow.simulation.uart import SimulatedBoard, SimulatedLine
 
 __all__ = ["KINDS", "Outcome", "fuzz"]
 
-CLOCK_HZ = 2e5
+CLOCK_HZ = 5e4
 """Slow, so that few cycles pass while the host waits in vain."""
 LIMITS = LinkLimits(data_depth=512, result_depth=64)
 """Small, so that credit runs out and results wait."""
@@ -49,7 +63,7 @@ class Damage:
     kept: dict[bool, bytes] = field(default_factory=dict)
 
     def __call__(self, data: bytes, to_device: bool) -> bytes:
-        self.frames += data.count(0)
+        self.frames += len(re.findall(rb"[^\0]\0", data))
         data, kept = data + self.kept.pop(to_device, b""), b""
         if self.silent:
             self.silent -= 1
@@ -96,15 +110,15 @@ class Outcome:
     wrong: list[str] = field(default_factory=list)
     damage: Damage | None = None
     link: Link | None = None
+    seconds: float = 0.0
 
 
 class _Session:
     """A host that knows what the device must answer."""
 
-    def __init__(self, rng: random.Random, line: SimulatedLine) -> None:
+    def __init__(self, rng: random.Random, port: Port) -> None:
         self.rng = rng
-        self.line = line
-        self.link = Link(line)
+        self.link = Link(port)
         self.transport = LinkTransport(self.link)
         self.model = DigestModel()
         self.begin()
@@ -154,16 +168,29 @@ class _Session:
 
 
 def fuzz(
-    frames: int, *, seed: int, rate: float = 0.1, spikes: float = 0.0, resets: float = 0.003
+    frames: int,
+    *,
+    seed: int,
+    link: str = "uart",
+    rate: float = 0.1,
+    spikes: float = 0.0,
+    resets: float = 0.003,
 ) -> Outcome:
     """Operations until so many frames were on the line, both ways."""
+    started = time.process_time()
     rng = random.Random(seed)
     damage = Damage(rng, rate)
-    board = SimulatedBoard(digest_uart(limits=LIMITS))
-    line = SimulatedLine(board, clock_hz=CLOCK_HZ, damage=damage)
-    session = _Session(rng, line)
+    line: SimulatedLine | SimulatedSpi
+    if link == "uart":
+        board = SimulatedBoard(digest_uart(limits=LIMITS))
+        line = port = SimulatedLine(board, clock_hz=CLOCK_HZ, damage=damage)
+    else:
+        line = SimulatedSpi(digest_spi(limits=LIMITS), clock_hz=CLOCK_HZ, damage=damage)
+        port = SpiPort(line)
+    session = _Session(rng, port)
     outcome = Outcome(damage=damage, link=session.link)
-    board.set_spikes(seed, spikes)
+    if isinstance(line, SimulatedLine):
+        board.set_spikes(seed, spikes)
     while damage.frames < frames:
         outcome.operations += 1
         if rng.random() < resets:
@@ -183,7 +210,8 @@ def fuzz(
         if error is not None:
             outcome.wrong.append(error)
             session.begin()
-    board.close()
+    line.close()
+    outcome.seconds = time.process_time() - started
     return outcome
 
 
@@ -191,7 +219,7 @@ def table(outcome: Outcome) -> Table:
     """The counts for people."""
     assert outcome.damage is not None and outcome.link is not None
     counts, damage = outcome.link.counts, outcome.damage
-    shown = Table("what", "count", title="UART fuzz")
+    shown = Table("what", "count", title="Damaged frames")
     shown.add_row("frames on the line", f"{damage.frames:,}")
     for kind in KINDS:
         shown.add_row(f"damaged: {kind}", f"{damage.counts[kind]:,}")
@@ -203,6 +231,7 @@ def table(outcome: Outcome) -> Table:
     for kind, count in sorted(outcome.reported.items()):
         shown.add_row(f"reported: {kind}", f"{count:,}")
     shown.add_row("wrong results", f"{len(outcome.wrong):,}")
+    shown.add_row("seconds of one core", f"{outcome.seconds:,.0f}")
     return shown
 
 
@@ -213,8 +242,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=0.1)
     parser.add_argument("--spikes", type=float, default=0.0)
+    parser.add_argument("--link", choices=("uart", "spi"), default="uart")
     options = parser.parse_args()
-    outcome = fuzz(options.frames, seed=options.seed, rate=options.rate, spikes=options.spikes)
+    outcome = fuzz(
+        options.frames,
+        seed=options.seed,
+        link=options.link,
+        rate=options.rate,
+        spikes=options.spikes,
+    )
     Console().print(table(outcome))
     for error in outcome.wrong[:5]:
         print(error[:300])

@@ -8,15 +8,17 @@ from tests.links.fuzz import fuzz
 
 
 @pytest.mark.parametrize(
-    ("frames", "spikes"),
+    ("link", "frames", "spikes"),
     [
-        (1000, 0.0),
-        pytest.param(50_000, 0.0, marks=pytest.mark.slow),
-        pytest.param(50_000, 2e-5, marks=pytest.mark.slow),
+        ("uart", 1000, 0.0),
+        ("spi", 500, 0.0),
+        pytest.param("uart", 50_000, 0.0, marks=pytest.mark.slow),
+        pytest.param("uart", 50_000, 2e-5, marks=pytest.mark.slow),
+        pytest.param("spi", 20_000, 0.0, marks=pytest.mark.slow),
     ],
 )
-def test_no_damage_gives_a_wrong_result(frames: int, spikes: float) -> None:
-    outcome = fuzz(frames, seed=11, spikes=spikes)
+def test_no_damage_gives_a_wrong_result(link: str, frames: int, spikes: float) -> None:
+    outcome = fuzz(frames, seed=11, link=link, spikes=spikes)
     assert outcome.wrong == []
     assert outcome.operations > frames / 30, "most operations come through"
     assert outcome.damage is not None and outcome.link is not None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from xnorflow.core.artifact import Artifact
 from xnorflow.core.geometry import Geometry
@@ -15,14 +16,15 @@ from xnorflow.golden.model import GoldenNetwork
 from xnorflow.simulation.spi import SimulatedSpi, load_spi
 from xnorflow.zoo.catalog import artifact_path, sample
 
-GEOMETRY = Geometry.parse("2x2x4x32")
+GEOMETRY = Geometry.parse("2x1x2x16,activation_depth=2048")
 NETWORK = "mnist-cnn-w1a2"
 
 
+@pytest.mark.slow
 def test_digits_through_the_pins() -> None:
-    """Every logit, bit for bit."""
+    """Every logit, bit for bit. Slow: the whole board is built for it."""
     artifact = Artifact.load(artifact_path(NETWORK))
-    images = sample("mnist")[0][:4]
+    images = sample("mnist")[0][:2]
     golden = GoldenNetwork(artifact)(images)
     link = Link(SpiPort(SimulatedSpi(load_spi(GEOMETRY))))
     with Accelerator(LinkTransport(link), geometry=GEOMETRY) as accelerator:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xnorflow.formal import (
+    cobs,
     crc,
     elements,
     frames,
@@ -24,7 +25,8 @@ __all__ = ["PROOFS", "select"]
 PROOFS: tuple[Proof, ...] = tuple(
     proof
     for subject in (
-        elements, resting, thresholds, selection, queues, results, registers, crc, frames, uart,
+        elements, resting, thresholds, selection, queues, results, registers,
+        crc, frames, cobs, uart,
     )
     for proof in subject.PROOFS
 )  # fmt: skip

@@ -46,7 +46,7 @@ class FrameReceiver(wiring.Component):
         # Two bits a cycle, low ones first: a third of the gates of a byte a cycle.
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=2).create()
         left = Signal(8)  # bytes until the next code byte
-        begun, bad, right = Signal(), Signal(), Signal()
+        begun, bad, right = (Signal(name=name) for name in ("begun", "bad", "right"))
         delimiter, code = Signal(), Signal()
         rest = Signal(6)  # bits that the CRC has not seen
         due = Signal(2)  # steps that it needs for them

@@ -15,7 +15,10 @@ __all__ = ["SpiAccelerator", "SpiDevice", "SpiSlave"]
 
 
 class SpiSlave(wiring.Component):
-    """Bytes from and to an SPI master: mode 0, highest bit first, 8 bits a word.
+    """Bytes from and to an SPI master: mode 0 or 3, highest bit first, 8 bits a word.
+
+    In both modes ``mosi`` is taken at the rising edge of ``sck`` and ``miso`` changes behind the
+    falling one, by up to four cycles.
 
     The pins are sampled in the domain ``sync``: ``sck`` may have an eighth of its frequency. A
     master that has nothing to say sends zeros, the delimiter of frames, and gets zeros where the

@@ -123,6 +123,12 @@ def _uart(geometry: Geometry, build_hash: int, settings: Settings) -> wiring.Com
     return UartAccelerator(geometry, divisor=divisor, build_hash=build_hash, baked=settings.baked)
 
 
+def _spi(geometry: Geometry, build_hash: int, settings: Settings) -> wiring.Component:
+    from xnorflow.links.spi import SpiAccelerator
+
+    return SpiAccelerator(geometry, build_hash=build_hash)
+
+
 _STREAM = "stream of payload, valid and ready"
 
 TOPS: dict[str, Top] = {
@@ -169,6 +175,17 @@ TOPS: dict[str, Top] = {
             ),
             make=_uart,
             uses_uart=True,
+        ),
+        Top(
+            name="spi",
+            title="accelerator on an SPI bus",
+            interfaces=(
+                Interface("sck", "SPI clock, at most an eighth of clk, modes 0 and 3"),
+                Interface("cs_n", "SPI chip select, active low"),
+                Interface("mosi", "SPI input, highest bit first"),
+                Interface("miso", "SPI output, driven all the time"),
+            ),
+            make=_spi,
         ),
     )
 }

@@ -82,6 +82,7 @@ class SimulatedSpi:
         self.clock_hz = clock_hz
         self.half_bit = half_bit
         self.damage = damage
+        self.reset_in: int | None = None  # cycles until the board is reset once
         self._model = ModelInstance(
             library, "spi", _SIGNATURES, "simulated board", half_bit
         )  # fmt: skip
@@ -110,6 +111,11 @@ class SimulatedSpi:
         """The first so many bits of these bytes; the chip is selected for no longer."""
         if not 0 <= bits <= 8 * len(data):
             raise ValueError(f"{len(data)} bytes have 0 to {8 * len(data)} bits, not {bits}")
+        if self.reset_in is not None:
+            self.reset_in -= 2 * self.half_bit * bits
+            if self.reset_in <= 0:
+                self.reset()
+                self.reset_in = None
         came = ctypes.create_string_buffer(max(1, len(data)))
         self._model.call("transfer", data, bits, came)
         return came.raw[: -(-bits // 8)]

@@ -20,7 +20,7 @@ def verilog(
     top: Annotated[
         str | None,
         typer.Option(
-            help="core, axi, wishbone or uart; a manifest, clock constraints and scripts for "
+            help="core, axi, wishbone, uart or spi; a manifest, clock constraints and scripts for "
             "Vivado and Quartus are then written beside the file. Without it: the core, alone.",
             show_default=False,
         ),
@@ -35,7 +35,7 @@ def verilog(
     """Write the accelerator's Verilog.
 
     One plain Verilog-2001 file; its top module is xnorflow, or xnorflow_axi, xnorflow_wishbone,
-    xnorflow_uart.
+    xnorflow_uart, xnorflow_spi.
     """
     from xnorflow.cli.images import open_artifact
     from xnorflow.compile.bake import bake

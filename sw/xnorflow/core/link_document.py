@@ -9,6 +9,7 @@ from __future__ import annotations
 from xnorflow.core.link import (
     CREDIT_UNIT,
     DEFAULT_BAUD,
+    DEFAULT_SPI_HZ,
     LINK_VERSION,
     MAX_BODY,
     MAX_WORDS,
@@ -138,8 +139,13 @@ it; else every answer takes up to 16 ms.
 
 ## SPI
 
-Mode 0, highest bit first, `sck` at most an eighth of the clock. Whoever has nothing to say sends zeros, which are empty frames; the
-master clocks zeros to fetch answers. `cs_n` may rise between any two bytes.
+Mode 0 (or 3: data are taken at the rising edge of `sck` in both), highest bit first, `sck` at most an eighth of the clock. Whoever
+has nothing to say sends zeros, which are empty frames; the master clocks zeros to fetch answers. `cs_n` may rise between any two
+bytes, for any time; within a byte it spoils the frame, as damage does. `miso` is driven all the time.
+
+`xnorflow run ARTIFACT --device spi:/dev/spidev0.0?hz=N` drives an SPI bus of Linux, at {DEFAULT_SPI_HZ:,} Hz unless `hz` says otherwise;
+mosi, miso, sck, ground and the chip select are all that is connected. The benches' master is this project's own: cocotbext-spi
+0.5.0 needs `cocotb.clock.BaseClock`, which cocotb 2 no longer has.
 
 ## Without a host
 
