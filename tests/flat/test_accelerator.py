@@ -162,6 +162,7 @@ def test_a_program_of_other_limits_is_refused_by_the_driver(device: Accelerator)
         device.load(compile_network(network(70, 5), other))
 
 
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -246,6 +246,7 @@ def test_weights_rest_until_a_whole_load(form: str) -> None:
     assert sums[-1] == [popcount(weights ^ old[1]) for weights in new]
 
 
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_row_outside_the_array() -> None:
     with pytest.raises(ValueError, match="row must be from 0 to 8, not 9"):
         ElementRow(Geometry.parse("3x3x4x16"), row=9)

@@ -137,6 +137,7 @@ def test_never_promises_more_than_the_queue_holds() -> None:
     assert FLIGHT_CYCLES > QUEUE_DEPTH and any(out["waiting"] for out in seen)
 
 
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_refuses_a_depth_that_no_fifo_has() -> None:
     with pytest.raises(ValueError, match="power of two, not 48"):
         ResultShifter(geometry_of("2x1x2x8"), depth=48)

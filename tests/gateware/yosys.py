@@ -11,12 +11,9 @@ from pathlib import Path
 from amaranth import Module, Signal
 from amaranth.back import rtlil
 
-__all__ = ["proof", "prove", "run_yosys"]
+from xnorflow.formal.runner import CELL_MODELS
 
-_CELLS = {
-    "ecp5": "+/lattice/ccu2c_sim.vh +/lattice/common_sim.vh",
-    "xc7": "+/xilinx/cells_sim.v",
-}
+__all__ = ["proof", "prove", "run_yosys"]
 
 
 def run_yosys(script: str, *, files: dict[str, str]) -> str:
@@ -49,7 +46,7 @@ def proof(build: object, family: str) -> str:
 
 
 def prove(text: str, family: str) -> None:
-    cells = _CELLS[family]
+    cells = CELL_MODELS[family]
     script = f"read_rtlil proof.il; read_verilog {cells}; hierarchy -top proof; proc; flatten; "
     script += "opt_clean; sat -verify -prove wrong 0 proof"
     run_yosys(script, files={"proof.il": text})

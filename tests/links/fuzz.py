@@ -63,7 +63,7 @@ class Damage:
     kept: dict[bool, bytes] = field(default_factory=dict)
 
     def __call__(self, data: bytes, to_device: bool) -> bytes:
-        self.frames += len(re.findall(rb"[^\0]\0", data))
+        self.frames += len(re.findall(rb"[^\0]\0", data)) if to_device else 0
         data, kept = data + self.kept.pop(to_device, b""), b""
         if self.silent:
             self.silent -= 1
@@ -176,7 +176,7 @@ def fuzz(
     spikes: float = 0.0,
     resets: float = 0.003,
 ) -> Outcome:
-    """Operations until so many frames were on the line, both ways."""
+    """Operations until the host has sent so many frames."""
     started = time.process_time()
     rng = random.Random(seed)
     damage = Damage(rng, rate)
@@ -220,7 +220,7 @@ def table(outcome: Outcome) -> Table:
     assert outcome.damage is not None and outcome.link is not None
     counts, damage = outcome.link.counts, outcome.damage
     shown = Table("what", "count", title="Damaged frames")
-    shown.add_row("frames on the line", f"{damage.frames:,}")
+    shown.add_row("frames to the device", f"{damage.frames:,}")
     for kind in KINDS:
         shown.add_row(f"damaged: {kind}", f"{damage.counts[kind]:,}")
     shown.add_row("damaged frames that the host saw", f"{counts.damaged:,}")

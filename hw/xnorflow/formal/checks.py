@@ -30,17 +30,19 @@ def history(m: Module, value: Value, cycles: int, name: str) -> list[Value]:
     return values
 
 
-def stream_waits(m: Module, stream: Any, *, name: str, assume: bool = False) -> None:
+def stream_waits(
+    m: Module, stream: Any, *, name: str, assume: bool = False, unless: Value | None = None
+) -> None:
     """While a sender waits, it keeps ``valid`` and ``payload``: asserted, or assumed.
 
-    A reset ends the waiting.
+    A reset ends the waiting, and so does ``unless``.
     """
     waited = Signal(name=f"{name}_waited")
     payload = Value.cast(stream.payload)
     kept = Signal(len(payload), name=f"{name}_kept")
     m.d.sync += [waited.eq(stream.valid & ~stream.ready), kept.eq(payload)]
     claim = Assume if assume else Assert
-    with m.If(waited):
+    with m.If(waited if unless is None else waited & ~unless):
         m.d.comb += [claim(stream.valid), claim(payload == kept)]
 
 

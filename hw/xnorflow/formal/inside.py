@@ -39,6 +39,11 @@ class Inside:
             raise KeyError(f"no submodule {name!r}; there are {', '.join(sorted(parts))}")
         return Inside(parts[name])
 
+    def remove(self, name: str) -> None:
+        """Leave a submodule out; the proof drives its outputs, as it likes."""
+        parts = self.fragment.subfragments
+        self.fragment.subfragments = [part for part in parts if part[1] != name]
+
     def signal(self, name: str) -> Signal:
         """A signal that the component itself drives, by its name.
 

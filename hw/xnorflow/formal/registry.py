@@ -7,9 +7,13 @@ from collections.abc import Sequence
 
 from xnorflow.formal import (
     cobs,
+    control,
     crc,
     elements,
     frames,
+    inbox,
+    loader,
+    pooling,
     queues,
     registers,
     resting,
@@ -26,7 +30,8 @@ PROOFS: tuple[Proof, ...] = tuple(
     proof
     for subject in (
         elements, resting, thresholds, selection, queues, results, registers,
-        crc, frames, cobs, uart,
+        pooling, loader, control,
+        crc, frames, cobs, inbox, uart,
     )
     for proof in subject.PROOFS
 )  # fmt: skip

@@ -23,10 +23,10 @@ from xnorflow.flat.accelerator import FlatAccelerator
 from xnorflow.gateware.target import Target
 from xnorflow.gateware.verilog import HASH_MARK, uninitialised_memories
 from xnorflow.links.uart import UartAccelerator, UartDevice, uart_divisor
-from xnorflow.synthesis.implement import CriticalPath, pack, place, versions
+from xnorflow.synthesis.implement import pack, place, versions
 from xnorflow.synthesis.netlist import Resources, synthesise
+from xnorflow.synthesis.report import CriticalPath, Routed
 from xnorflow.synthesis.room import check_room
-from xnorflow.synthesis.route import Routed
 from xnorflow.synthesis.tools import SynthesisError
 
 __all__ = ["STEPS", "Built", "TimingError", "build", "describe", "write_bitstream"]

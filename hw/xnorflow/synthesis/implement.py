@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from xnorflow.boards.board import Board
-from xnorflow.synthesis.route import Routed
+from xnorflow.synthesis.report import REPORT, CriticalPath, Routed, read_report
 from xnorflow.synthesis.tools import (
     ECPPACK,
     GOWIN_PACK,
@@ -22,34 +19,10 @@ from xnorflow.synthesis.tools import (
     tool_version,
 )
 
-__all__ = ["CriticalPath", "pack", "place", "versions"]
+__all__ = ["pack", "place", "versions"]
 
 _NEXTPNR = {"ecp5": NEXTPNR_ECP5, "ice40": NEXTPNR_ICE40, "gowin": NEXTPNR_GOWIN}
 _PACKERS = {"ecp5": ECPPACK, "ice40": ICEPACK, "gowin": GOWIN_PACK}
-
-
-@dataclass(frozen=True)
-class CriticalPath:
-    """What bounds the clock.
-
-    Parameters
-    ----------
-    begins, ends : str
-        Names of its first and its last net.
-    logic_ns, wire_ns : float
-        What it is made of.
-    """
-
-    begins: str
-    ends: str
-    logic_ns: float
-    wire_ns: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.logic_ns + self.wire_ns:.1f} ns ({self.logic_ns:.1f} logic, "
-            f"{self.wire_ns:.1f} wire) from {self.begins} to {self.ends}"
-        )
 
 
 def place(
@@ -73,28 +46,11 @@ def place(
     """
     arguments = [
         *board.nextpnr, "--json", "netlist.json", "--freq", f"{target_mhz:g}",
-        "--timing-allow-fail", "--seed", str(board.seed), "--report", "report.json",
+        "--timing-allow-fail", "--seed", str(board.seed), "--report", REPORT,
         *_FILES[board.family](board, folder, board.pins_of(leds)), *board.options,
     ]  # fmt: skip
     run_tool(_NEXTPNR[board.family], arguments, folder, "nextpnr.log")
-    report = json.loads((folder / "report.json").read_text())
-    routed = Routed(
-        fmax_mhz=_fmax(report),
-        utilisation={
-            kind: (use["used"], use["available"]) for kind, use in report["utilization"].items()
-        },
-    )
-    return routed, _critical_path(report)
-
-
-def _fmax(report: dict[str, Any]) -> float:
-    """What the clock that is aimed at may be. Others, slower ones, must meet their own."""
-    clocks = list(report["fmax"].values())
-    aimed = max(clock["constraint"] for clock in clocks)
-    slower = [clock for clock in clocks if clock["constraint"] < 0.9 * aimed]
-    share = min([1.0, *(clock["achieved"] / clock["constraint"] for clock in slower)])
-    found = min(clock["achieved"] for clock in clocks if clock not in slower)
-    return float(found if share == 1.0 else min(found, share * aimed))
+    return read_report(folder)
 
 
 def _ecp5_files(board: Board, folder: Path, pins: dict[str, str]) -> list[str]:
@@ -123,23 +79,6 @@ def _gowin_files(board: Board, folder: Path, pins: dict[str, str]) -> list[str]:
 
 
 _FILES = {"ecp5": _ecp5_files, "ice40": _ice40_files, "gowin": _gowin_files}
-
-
-def _critical_path(report: dict[str, Any]) -> CriticalPath:
-    """The longest path between registers of the clock that is aimed at."""
-    clocks = report["fmax"]
-    aimed = max(clocks, key=lambda name: (clocks[name]["constraint"], -clocks[name]["achieved"]))
-    inside = [path["path"] for path in report["critical_paths"]
-              if path["from"] == path["to"] and path["from"].endswith(" " + aimed)]  # fmt: skip
-    longest = max(inside, key=lambda path: sum(step["delay"] for step in path))
-    wires = [step for step in longest if step["type"] == "routing"]
-    wire = sum(step["delay"] for step in wires)
-    return CriticalPath(
-        begins=wires[0]["net"],
-        ends=wires[-1]["net"],
-        logic_ns=sum(step["delay"] for step in longest) - wire,
-        wire_ns=wire,
-    )
 
 
 def pack(board: Board, folder: Path) -> Path:

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from xnorflow.synthesis.report import REPORT, Routed, read_report
 from xnorflow.synthesis.tools import NEXTPNR_ECP5, run_tool
 
-__all__ = ["DEFAULT_OPTIONS", "Routed", "place_and_route"]
+__all__ = ["DEFAULT_OPTIONS", "place_and_route"]
 
 DEFAULT_OPTIONS = ("--placer", "static", "--router", "router2")
 """The static placer needs a fifth less wire than the default one, and router2 copes with what is
@@ -19,22 +18,6 @@ left of the congestion; docs/synthesis.md has the runs."""
 
 _PINS = 'LOCATE COMP "clk" SITE "G2";\nIOBUF PORT "clk" IO_TYPE=LVCMOS33;\n'
 """Only some pins reach the clock network. The others go where the placer puts them."""
-
-
-@dataclass(frozen=True)
-class Routed:
-    """A routed design: the clock it holds, and the cells it took.
-
-    Parameters
-    ----------
-    fmax_mhz : float
-        Lowest over the clocks, by nextpnr's analysis after routing.
-    utilisation : dict of str to (int, int)
-        Used and available, by kind of cell.
-    """
-
-    fmax_mhz: float
-    utilisation: dict[str, tuple[int, int]]
 
 
 def place_and_route(
@@ -74,14 +57,8 @@ def place_and_route(
         f"--{device}", "--speed", str(speed), "--package", "CABGA381", "--json", "netlist.json",
         "--lpf", "pins.lpf", "--lpf-allow-unconstrained",
         "--freq", f"{target_mhz:g}", "--timing-allow-fail", "--seed", str(seed),
-        "--report", "report.json", *options,
+        "--report", REPORT, *options,
     ]  # fmt: skip
     (folder / "pins.lpf").write_text(_PINS)
     run_tool(NEXTPNR_ECP5, arguments, folder, "nextpnr.log")
-    report = json.loads((folder / "report.json").read_text())
-    return Routed(
-        fmax_mhz=min(clock["achieved"] for clock in report["fmax"].values()),
-        utilisation={
-            kind: (use["used"], use["available"]) for kind, use in report["utilization"].items()
-        },
-    )
+    return read_report(folder)[0]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build_pins", "pins_verilog"]
 
-SOURCES = ("xnorflow.links", "xnorflow.gateware", "xnorflow.core")
+SOURCES = ("xnorflow.links", "xnorflow.gateware", "xnorflow.flat", "xnorflow.core")
 """Packages that decide the Verilog."""
 
 

@@ -23,8 +23,8 @@ from cocotbext.axi import (
 )
 
 from xnorflow.buses.axi import WINDOW_DEPTH
-from xnorflow.core.hostmap import BUS_MAP, BusStreams, register_offset
-from xnorflow.core.registers import MAGIC, REGISTERS, Command, DeviceError, Status
+from xnorflow.core.hostmap import BUS_MAP, BusStreams
+from xnorflow.core.registers import REGISTERS, Command, DeviceError, Status
 from xnorflow.gateware.registers import constant_values
 from xnorflow.simulation.benches.hosts import BLOCK, SURPLUS_CYCLES, BusError, Host
 
@@ -142,26 +142,12 @@ async def start(dut: Any, stall: float = 0.5) -> AxiHost:
 async def registers(dut: Any) -> None:
     """Every constant; errors for what is not there, and no effect; accesses in any order."""
     host = await start(dut)
-    constants = constant_values(host.geometry, 0)
-    for name in REGISTERS:
-        value = await host.get(name)
-        if name in constants and name != "build_hash":
-            assert value == constants[name], name
-    await host.put("images", 0x1234)
-    assert await host.get("images") == 0x1234
-    missing = (4 * len(REGISTERS), 0x3FC, 0x404, 0x408, 0x410, 0x7FC, CONFIG, 0xC00, 0xFFC)
-    for offset in missing:
-        assert await host.fails(offset), hex(offset)
-    for offset in (0, 4 * len(REGISTERS), 0x404, BUS_MAP["config_room"].offset, 0xC00):
-        assert await host.fails(offset, 1), hex(offset)
-    for strobe in (0x1, 0x3, 0x8, 0x6):  # registers are written whole
-        assert await host.fails(register_offset("images"), 0, strobe)
-        assert await host.fails(CONFIG, 0, strobe)
-        assert await host.fails(register_offset("command"), Command.RUN, strobe)
-    assert await host.get("images") == 0x1234
-    assert await host.get("magic") == MAGIC
+    await host.check_registers(
+        missing=(4 * len(REGISTERS), 0x3FC, 0x404, 0x408, 0x410, 0x7FC, CONFIG, 0xC00, 0xFFC),
+        fixed=(0, 4 * len(REGISTERS), 0x404, BUS_MAP["config_room"].offset, 0xC00),
+        partial=(0x1, 0x3, 0x8, 0x6),
+    )
     assert await host.read(BUS_MAP["config_room"].offset) == WINDOW_DEPTH
-    assert await host.status() == Status(0)
 
 
 @cocotb.test()

@@ -119,20 +119,11 @@ async def start(dut: Any, idle: int = 2) -> WishboneHost:
 async def registers(dut: Any) -> None:
     """Every constant; ERR for what is not there, and no effect."""
     host = await start(dut)
-    constants = constant_values(host.geometry, 0)
-    for name in REGISTERS:
-        value = await host.get(name)
-        if name in constants and name != "build_hash":
-            assert value == constants[name], name
-    await host.put("images", 0x1234)
-    for offset in (4 * len(REGISTERS), 0x3FC, 0x40C, 0x410, 0x7FC, CONFIG, DATA):
-        assert await host.fails(offset), hex(offset)
-    for offset in (0, 4 * len(REGISTERS), RESULTS, BUS_MAP["pixels_room"].offset, 0x40C):
-        assert await host.fails(offset, 1), hex(offset)
-    for strobe in (0x1, 0x3, 0x8, 0x5):  # registers and configuration are written whole
-        assert await host.fails(register_offset("images"), 0, strobe)
-        assert await host.fails(CONFIG, 0, strobe)
-        assert await host.fails(register_offset("command"), Command.RUN, strobe)
+    await host.check_registers(
+        missing=(4 * len(REGISTERS), 0x3FC, 0x40C, 0x410, 0x7FC, CONFIG, DATA),
+        fixed=(0, 4 * len(REGISTERS), RESULTS, BUS_MAP["pixels_room"].offset, 0x40C),
+        partial=(0x1, 0x3, 0x8, 0x5),
+    )
     await host.write(register_offset("images"), 0, 0)  # of no bytes: nothing
     await host.write(DATA, 0, 0)
     assert await host.get("images") == 0x1234

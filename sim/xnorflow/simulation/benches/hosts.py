@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from cocotb.triggers import ClockCycles
 from xnorflow.compile.program import Program, compile_network
 from xnorflow.core.geometry import Geometry
 from xnorflow.core.hostmap import BUS_MAP, register_offset
-from xnorflow.core.registers import Command, Status
+from xnorflow.core.registers import MAGIC, REGISTERS, Command, Status
+from xnorflow.gateware.registers import constant_values
 from xnorflow.golden.model import GoldenNetwork
 from xnorflow.simulation.benches.networks import (
     GEOMETRY_VARIABLE,
@@ -110,6 +112,39 @@ class Host(ABC):
         except BusError:
             return True
         return False
+
+    async def check_registers(
+        self, *, missing: Iterable[int], fixed: Iterable[int], partial: Iterable[int]
+    ) -> None:
+        """Every constant reads as what it is; what cannot be done is an error without effect.
+
+        Parameters
+        ----------
+        missing : offsets
+            Nothing can be read there.
+        fixed : offsets
+            Nothing can be written there.
+        partial : byte strobes
+            Of less than a word, in which registers and configuration are written.
+        """
+        constants = constant_values(self.geometry, 0)
+        for name in REGISTERS:
+            value = await self.get(name)
+            if name in constants and name != "build_hash":
+                assert value == constants[name], name
+        await self.put("images", 0x1234)
+        assert await self.get("images") == 0x1234
+        for offset in missing:
+            assert await self.fails(offset), hex(offset)
+        for offset in fixed:
+            assert await self.fails(offset, 1), hex(offset)
+        for strobe in partial:
+            assert await self.fails(register_offset("images"), 0, strobe)
+            assert await self.fails(BUS_MAP["config"].offset, 0, strobe)
+            assert await self.fails(register_offset("command"), Command.RUN, strobe)
+        assert await self.get("images") == 0x1234
+        assert await self.get("magic") == MAGIC
+        assert await self.status() == Status(0)
 
     async def idle(self) -> Status:
         """Wait for the end of what runs."""
