@@ -30,12 +30,13 @@ _TAIL = """
 ## What is not
 
 - Liveness (that something happens at last) only where a row of the table gives a number of cycles.
-- The array as a whole, the sequencer, the walks over maps, formatter, loader, pool and control: their tests compare simulated
-  hardware with the golden model, or with a few lines of Python.
+- The array as a whole, the sequencer, the walks over maps and the formatter, its stream `pixels` among them: their tests compare
+  simulated hardware with the golden model, or with a few lines of Python.
+- Control: only what its row says; that rows run in their order is for its tests.
 - The compressed form (`xc7`) of words of 32 and 64 bits: solvers find the sum of so many bits in another order too hard.
   `tests/gateware` proves its full adders, and simulates it at those widths.
-- That `valid` never depends on `ready` in the same cycle, and the rules of the streams `config` and `pixels`.
-- COBS, and the links' engine and buffers: their tests drive them with damaged frames.
+- That `valid` never depends on `ready` in the same cycle.
+- The links' engine, its buffer of results, and that its buffer of data loses nothing: their tests drive them with damaged frames.
 """
 
 

@@ -158,8 +158,24 @@ may lie in the memories, and they stay the link's.
 ## Without hardware
 
 `xnorflow serve-uart --geometry G` simulates the whole board, UART pins included, behind a pseudo-terminal, and prints the port's
-name for `xnorflow run ARTIFACT --device uart:PORT`. `python -m tests.links.fuzz --frames N` damages the frames between the
-driver and the simulated gateware in ten ways and checks every value.
+name for `xnorflow run ARTIFACT --device uart:PORT`.
+
+`python -m tests.links.fuzz --frames 100000` damages the bytes between the driver and the simulated gateware, on its UART's pins, in
+ten ways, and checks every value; `--link spi` does it on SPI. A run of that command, with seed 1:
+
+| what | count |
+|---|--:|
+| frames to the device, their answers not counted | 100,004 |
+| a bit flipped, a byte dropped, a byte inserted | 3,209, 3,208, 3,143 |
+| two bytes swapped, cut from a byte on, repeated, moved behind the next | 3,165, 3,106, 3,171, 3,206 |
+| silence for up to 30 reads or writes, reset of the device | 275, 71 |
+| requests; sent again; recoveries by SYNC | 76,216; 10,101; 11,027 |
+| operations (registers, configuration, images and results) | 20,856 |
+| reported as an error: session lost, nobody answers | 71, 55 |
+| **wrong results** | **0** |
+
+After each error the same driver opens a session and goes on. 274 seconds of a core that was shared by several programs; three
+quarters of them simulate the line's clock cycles, 40 a byte.
 """
 
 
