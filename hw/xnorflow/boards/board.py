@@ -46,8 +46,8 @@ class Board:
         Clock that it is meant to run with.
     options : tuple of str
         More arguments for nextpnr: placer, router.
-    seed : int
-        The placer's.
+    seeds : tuple of int
+        The placer's, in the order in which they are tried.
     loader : str
         openFPGALoader's name of the board.
     baud : int
@@ -69,7 +69,7 @@ class Board:
     loader: str
     packer: str = ""
     options: tuple[str, ...] = ()
-    seed: int = 1
+    seeds: tuple[int, ...] = (1,)
     baud: int = 1_000_000
     leds: tuple[str, ...] = ()
     leds_low: bool = False

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,11 @@ class Built:
     setting : Setting
         The PLL's.
     design_hash : str
-        SHA-256 of the description that was synthesised, pins and tools' arguments; its first 32
-        bits are the device's ``build_hash``.
+        SHA-256 of the description that was synthesised, pins and tools' arguments but the placer's
+        seed; its first 32 bits are the device's ``build_hash``.
     resources : Resources
+    seed : int
+        The placer's.
     routed : Routed
     critical : CriticalPath
     bitstream : Path
@@ -69,6 +71,7 @@ class Built:
     setting: Setting
     design_hash: str
     resources: Resources
+    seed: int
     routed: Routed
     critical: CriticalPath
     bitstream: Path
@@ -90,6 +93,7 @@ class Built:
             "clock_mhz": round(self.setting.mhz, 4),
             "fmax_mhz": round(self.routed.fmax_mhz, 2),
             "baud": self.board.baud,
+            "seed": self.seed,
             "lut": self.resources.lut,
             "ff": self.resources.ff,
             "memory_blocks": self.resources.memory_blocks,
@@ -162,7 +166,7 @@ def describe(
     mark = f"32'{HASH_MARK:032b}"
     if mark not in text:
         raise RuntimeError("the build hash has no place in the design")
-    arguments = [*board.nextpnr, *board.options, str(board.seed)]
+    arguments = [*board.nextpnr, *board.options]
     arguments += board.pins_of(leds_of(board, baked)).values()
     digest = hashlib.sha256("\n".join([text, *arguments]).encode()).hexdigest()
     return text.replace(mark, f"32'{int(digest[:8], 16):032b}"), digest
@@ -174,6 +178,7 @@ def build(
     *,
     geometry: Geometry | None = None,
     clock_mhz: float | None = None,
+    seeds: Sequence[int] = (),
     baked: Baked | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Built:
@@ -189,6 +194,8 @@ def build(
     clock_mhz : float or None
         A clock that must be met. If None, the board's own is tried, and where routing does not
         meet it, the fastest one that the PLL makes and routing meets.
+    seeds : sequence of int
+        The placer's, tried until the clock is met; the board's own if empty.
     baked : Baked or None
         A network, compiled for the geometry, that the board holds from the start.
     progress : callable or None
@@ -205,6 +212,7 @@ def build(
     """
     tell = progress or (lambda step: None)
     geometry = geometry or board.geometry
+    seeds = seeds or board.seeds
     if baked is not None:
         check_room(board, geometry, baked)
     folder.mkdir(parents=True, exist_ok=True)
@@ -215,23 +223,36 @@ def build(
         text, digest = describe(board, setting, geometry, baked)
         tell(STEPS[1])
         resources = synthesise(text, "top", board.family, folder, language="rtlil")
-        tell(STEPS[2])
-        routed, critical = place(
-            board, folder, target_mhz=AIM * setting.mhz, leds=leds_of(board, baked)
-        )
-        if routed.fmax_mhz >= setting.mhz:
-            tell(STEPS[3])
-            bitstream = pack(board, folder)
-            return Built(
-                board, geometry, setting, digest, resources, routed, critical, bitstream, baked
+        best = 0.0
+        for seed in seeds:
+            tell(STEPS[2])
+            routed, path = place(
+                board, folder, target_mhz=AIM * setting.mhz, seed=seed, leds=leds_of(board, baked)
             )
+            if routed.fmax_mhz >= setting.mhz:
+                tell(STEPS[3])
+                bitstream = pack(board, folder)
+                return Built(
+                    board,
+                    geometry,
+                    setting,
+                    digest,
+                    resources,
+                    seed,
+                    routed,
+                    path,
+                    bitstream,
+                    baked,
+                )
+            if routed.fmax_mhz > best:
+                best, critical = routed.fmax_mhz, path
         if clock_mhz is not None:
             break
-        wanted = SLOWER * routed.fmax_mhz
+        wanted = SLOWER * best
     raise TimingError(
-        f"{board.name}: {geometry} at {setting.mhz:g} MHz is routed for {routed.fmax_mhz:.1f} MHz "
-        f"only. The longest path takes {critical}. Ask for a slower clock with --clock, or for a "
-        "smaller array with --geometry"
+        f"{board.name}: {geometry} at {setting.mhz:g} MHz is routed for {best:.1f} MHz only. The "
+        f"longest path takes {critical}. Ask for a slower clock with --clock, for more attempts "
+        "with --seed, or for a smaller array with --geometry"
     )
 
 

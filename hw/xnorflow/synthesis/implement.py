@@ -26,7 +26,7 @@ _PACKERS = {"ecp5": ECPPACK, "ice40": ICEPACK, "gowin": GOWIN_PACK}
 
 
 def place(
-    board: Board, folder: Path, *, target_mhz: float, leds: int = 0
+    board: Board, folder: Path, *, target_mhz: float, seed: int, leds: int = 0
 ) -> tuple[Routed, CriticalPath]:
     """Place and route ``folder``/netlist.json.
 
@@ -36,6 +36,8 @@ def place(
     folder : Path
     target_mhz : float
         Clock to aim at.
+    seed : int
+        The placer's.
     leds : int
         LEDs that the design has.
 
@@ -46,7 +48,7 @@ def place(
     """
     arguments = [
         *board.nextpnr, "--json", "netlist.json", "--freq", f"{target_mhz:g}",
-        "--timing-allow-fail", "--seed", str(board.seed), "--report", REPORT,
+        "--timing-allow-fail", "--seed", str(seed), "--report", REPORT,
         *_FILES[board.family](board, folder, board.pins_of(leds)), *board.options,
     ]  # fmt: skip
     run_tool(_NEXTPNR[board.family], arguments, folder, "nextpnr.log")

@@ -33,6 +33,13 @@ def build(
             show_default=False,
         ),
     ] = None,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="The placer's, instead of the board's; several are tried until the clock is met.",
+            show_default=False,
+        ),
+    ] = None,
     to: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder; build/BOARD by default.", show_default=False),
@@ -58,7 +65,13 @@ def build(
     folder = to or Path("build") / chosen.name
     with steps(chosen.title, STEPS) as tell:
         built = build(
-            chosen, folder / "work", geometry=shape, clock_mhz=clock, baked=baked, progress=tell
+            chosen,
+            folder / "work",
+            geometry=shape,
+            clock_mhz=clock,
+            seeds=seed or (),
+            baked=baked,
+            progress=tell,
         )
     networks = expected(built.geometry, built.setting.mhz, chosen.baud, artifact)
     manifest = built.manifest() | {
