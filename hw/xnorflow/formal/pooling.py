@@ -16,7 +16,7 @@ __all__ = ["PROOFS", "PoolProof"]
 
 
 class PoolProof(wiring.Component):
-    """A map of any codes, position by position with any pauses; one window of it, any.
+    """A map of any codes, position by position with any pauses or none; one window of it, any.
 
     Parameters
     ----------
@@ -24,32 +24,36 @@ class PoolProof(wiring.Component):
         Its first column is looked at.
     side, stride : int
         Of the windows; windows share a border where ``stride`` is ``side - 1``.
-    windows : int
-        In a line, and lines of them.
+    windows, lines : int
+        Windows in a line, and lines of them.
     """
 
-    def __init__(self, geometry: Geometry, *, side: int, stride: int, windows: int) -> None:
+    def __init__(
+        self, geometry: Geometry, *, side: int, stride: int, windows: int, lines: int
+    ) -> None:
+        if (windows - 1) * stride + side < Pool.line_cycles:
+            raise ValueError("lines must be as long as the pool needs from one to the next")
         self.geometry = geometry
         self.side = side
         self.stride = stride
         self.windows = windows
-        index = In(range(windows))
+        self.lines = lines
         super().__init__(
             {
                 "code": In(geometry.max_lanes),
                 "pool_min": In(1),
                 "valid": In(1),
-                "column": index,
-                "line": index,
+                "column": In(range(windows + 1)),
+                "line": In(range(lines + 1)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        side, stride, windows = self.side, self.stride, self.windows
+        side, stride, windows, lines = self.side, self.stride, self.windows, self.lines
         m.submodules.pool = pool = Pool(self.geometry)
-        width = (windows - 1) * stride + side
-        x, y = Signal(range(width + 1)), Signal(range(width + 1))
+        width, height = ((count - 1) * stride + side for count in (windows, lines))
+        x, y = Signal(range(width + 1)), Signal(range(height + 1))
         # Constants that the solver chooses.
         column, line, pool_min, begun = (
             Signal.like(self.column), Signal.like(self.line), Signal(), Signal(),
@@ -59,7 +63,7 @@ class PoolProof(wiring.Component):
         ]  # fmt: skip
         m.d.comb += [
             Assume(~ResetSignal()),
-            Assume((self.column < windows) & (self.line < windows)),
+            Assume((self.column < windows) & (self.line < lines)),
         ]
         with m.If(begun):
             m.d.comb += Assume(
@@ -68,15 +72,15 @@ class PoolProof(wiring.Component):
 
         # The positions of the map, in their order.
         flags = {}
-        for name, at in (("x", x), ("y", y)):
+        for name, at, count in (("x", x, windows), ("y", y, lines)):
             first, last = (Signal(name=f"{which}_{name}") for which in ("first", "last"))
-            starts = [at == each * stride for each in range(windows)]
+            starts = [at == each * stride for each in range(count)]
             if stride < side:  # what ended a window began the next one
                 starts = starts[:1]
             first_value, last_value = 0, 0
             for each in starts:
                 first_value = first_value | each
-            for each in range(windows):
+            for each in range(count):
                 last_value = last_value | (at == each * stride + side - 1)
             m.d.comb += [first.eq(first_value), last.eq(last_value)]
             flags[name] = (first, last)
@@ -85,13 +89,8 @@ class PoolProof(wiring.Component):
             for at in range(width):
                 with m.Case(at):
                     m.d.comb += window.eq(max(0, -(-(at - side + 1) // stride)))
-        apart = Signal(range(Pool.line_cycles + 1), init=Pool.line_cycles)
-        ends_line = self.valid & flags["x"][1]
-        m.d.sync += apart.eq(Mux(ends_line, 1, apart + (apart != Pool.line_cycles)))
-        with m.If(self.valid & (x == width - 1)):
-            m.d.comb += Assume(apart == Pool.line_cycles)
         with m.If(self.valid):
-            m.d.comb += Assume(y < width)
+            m.d.comb += Assume(y < height)
             m.d.sync += x.eq(x + 1)
             with m.If(x == width - 1):
                 m.d.sync += [x.eq(0), y.eq(y + 1)]
@@ -120,7 +119,7 @@ class PoolProof(wiring.Component):
                 m.d.sync += best.eq(self.code)
 
         # Results come in order; the chosen one is so much later.
-        came = Signal(range(windows * windows + 1))
+        came = Signal(range(windows * lines + 1))
         done = Signal(Pool.latency_cycles + 1)
         corner = belongs & (x == left + side - 1) & (y == top + side - 1)
         m.d.sync += done.eq((done << 1) | corner)
@@ -133,22 +132,26 @@ class PoolProof(wiring.Component):
         return m
 
 
-def _proof(side: int, stride: int, windows: int, depth: int) -> Proof:
+def _proof(side: int, stride: int, windows: int, lines: int, depth: int, fault: Edit) -> Proof:
     geometry = Geometry.parse("2x1x2x8,max_lanes=2,accumulator_width=12,pool_depth=2")
     return Proof(
-        f"pool-{side}-{stride}",
+        f"pool-{side}-by-{stride}-{windows}x{lines}",
         "a window's code is the highest of its codes, or the lowest; each comes once, in order",
-        lambda: PoolProof(geometry, side=side, stride=stride, windows=windows),
+        lambda: PoolProof(geometry, side=side, stride=stride, windows=windows, lines=lines),
         depth=depth,
         bounded=True,
-        fault=Edit("gateware.pool", "kept = Mux(last_y, line[i], total)", "kept = total")
-        if stride < side
-        else Edit("gateware.pool", "goes_on.eq(~self.first_x & ~self.last_x)", "goes_on.eq(0)")
-        if side > 2
-        else Edit("gateware.pool", "highest(line[i], earlier[i], ~first_y)",
-                  "highest(line[i], earlier[i], first_y)"),
+        fault=fault,
         fault_depth=depth,
-    )  # fmt: skip
+    )
 
 
-PROOFS = [_proof(2, 2, 2, 22), _proof(3, 2, 2, 32)]
+_GOES_ON = "goes_on.eq(~self.first_x & ~self.last_x)"
+
+PROOFS = [
+    _proof(2, 2, 2, 2, 20, Edit("gateware.pool", "highest(line[i], earlier[i], ~first_y)",
+                                "highest(line[i], earlier[i], first_y)")),
+    # Windows that share a border, side by side and one above the other.
+    _proof(3, 2, 2, 1, 19, Edit("gateware.pool", _GOES_ON, "goes_on.eq(~self.first_x)")),
+    _proof(3, 2, 1, 2, 19, Edit("gateware.pool", "kept = Mux(last_y, line[i], total)",
+                                "kept = total")),
+]  # fmt: skip

@@ -174,6 +174,9 @@ ten ways, and checks every value; `--link spi` does it on SPI. A run of that com
 | reported as an error: session lost, nobody answers | 71, 55 |
 | **wrong results** | **0** |
 
+The same with `--frames 20000 --link spi`: 20,033 frames to the device, 9,459 pieces of damage, 1,803 recoveries, 17 reported
+errors, 0 wrong results in 4,502 operations; 50 seconds.
+
 After each error the same driver opens a session and goes on. 274 seconds of a core that was shared by several programs; three
 quarters of them simulate the line's clock cycles, 40 a byte.
 """
