@@ -86,6 +86,7 @@ bitstreams: $(VENV)/.fpga
 	@for board in $(BOARDS); do \
 	    $(BIN)/xnorflow build --board $$board -o bitstreams/$$board || exit 1; \
 	done
+	@$(BIN)/python -m xnorflow.boards.document
 
 # For continuous integration: an array of two columns, in minutes.
 bitstream-smallest: $(VENV)/.fpga

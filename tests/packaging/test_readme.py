@@ -57,7 +57,7 @@ def test_the_results_are_those_of_the_shipped_networks() -> None:
     from xnorflow.zoo.catalog import artifact_path
 
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in README.splitlines()]
-    table = {cells[0]: cells[1:] for cells in rows if len(cells) == 3}
+    table = {cells[0]: cells[1:] for cells in rows if len(cells) == 4}
     names = [cell.strip("`") for cell in table[""]]
     geometry = Geometry.parse("3x3x8x32")
     images = 10_000

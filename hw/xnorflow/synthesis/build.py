@@ -25,7 +25,7 @@ from xnorflow.gateware.verilog import HASH_MARK, uninitialised_memories
 from xnorflow.links.uart import UartAccelerator, UartDevice, uart_divisor
 from xnorflow.synthesis.implement import pack, place, versions
 from xnorflow.synthesis.netlist import Resources, synthesise
-from xnorflow.synthesis.report import CriticalPath, Routed
+from xnorflow.synthesis.report import REPORT, CriticalPath, Routed
 from xnorflow.synthesis.room import check_room
 from xnorflow.synthesis.tools import SynthesisError
 
@@ -82,6 +82,11 @@ class Built:
         """Binary operations a second, in 10^9: XNORs and additions."""
         return 2 * self.geometry.xnors_per_cycle * self.setting.mhz * 1e-3
 
+    @property
+    def file_name(self) -> str:
+        """The bitstream's, once it is written."""
+        return self.board.name + self.bitstream.suffix
+
     def manifest(self) -> dict[str, Any]:
         """What bitstreams/<board>/manifest.json holds."""
         content = self.bitstream.read_bytes()
@@ -103,7 +108,7 @@ class Built:
                 kind: list(counts) for kind, counts in self.routed.utilisation.items() if counts[0]
             },
             "critical_path": str(self.critical),
-            "bitstream": self.bitstream.name,
+            "bitstream": self.file_name,
             "bitstream_bytes": len(content),
             "bitstream_sha256": hashlib.sha256(content).hexdigest(),
             "tools": versions(self.board.family),
@@ -257,9 +262,10 @@ def build(
 
 
 def write_bitstream(built: Built, manifest: dict[str, Any], folder: Path) -> Path:
-    """Write manifest.json and the bitstream into a folder. Returns the bitstream's file."""
+    """Write a folder: manifest.json, nextpnr's report.json, the bitstream. Returns its file."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    path = folder / (built.board.name + built.bitstream.suffix)
+    path = folder / built.file_name
     shutil.copyfile(built.bitstream, path)
+    shutil.copyfile(built.bitstream.with_name(REPORT), folder / REPORT)
     return path

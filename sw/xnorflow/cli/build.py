@@ -49,7 +49,8 @@ def build(
     """Make a board's bitstream: synthesis, placement, routing, packing.
 
     Uses the tools from pip (xnorflow[fpga]); minutes. The clock comes from the board's PLL, at a
-    frequency that routing met. Writes the bitstream, manifest.json, and in work/ the logs.
+    frequency that routing met. Writes the bitstream, manifest.json, nextpnr's report.json, and in
+    work/ the logs.
     """
     from xnorflow.boards.catalog import find_board
     from xnorflow.cli.expected import expected

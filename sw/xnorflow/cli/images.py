@@ -96,7 +96,12 @@ def untrained(artifact: Artifact) -> str | None:
 
 
 def load_images(
-    artifact: Artifact, count: int | None, data: Path | None = None, *, random: bool = False
+    artifact: Artifact,
+    count: int | None,
+    data: Path | None = None,
+    *,
+    random: bool = False,
+    fewer: bool = False,
 ) -> ImageSet:
     """The first ``count`` test images for an artifact.
 
@@ -110,6 +115,8 @@ def load_images(
         Folder of the data set's files; None takes the sample that ships with xnorflow.
     random : bool
         Random pixels instead, without labels.
+    fewer : bool
+        Fewer images will do, if there are no more.
 
     Raises
     ------
@@ -128,7 +135,8 @@ def load_images(
             f"{artifact.network.name}: its provenance names no data set; try it with --random"
         )
     images, labels, source = _data_set(name, data)
-    count = min(IMAGES, len(images)) if count is None else count
+    if count is None or fewer:
+        count = min(count or IMAGES, len(images))
     if len(images) < count:
         more = "" if data else f"; for more name the folder of the {name} files with --data"
         raise ValueError(f"{source} has {len(images)} images, not {count}{more}")

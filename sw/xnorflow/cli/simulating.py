@@ -23,7 +23,10 @@ SHOWN = 5
 
 def sim(
     geometry: GeometryOption = "3x3x8x32",
-    images: Annotated[int, typer.Option(help="How many test images for each network.")] = 256,
+    images: Annotated[
+        int,
+        typer.Option(help="Test images for each network; fewer if its sample has fewer.", min=1),
+    ] = 256,
     jobs: JobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -44,7 +47,7 @@ def sim(
     reports = []
     for name in names():
         network = Artifact.load(artifact_path(name))
-        test = load_images(network, images)
+        test = load_images(network, images, fewer=True)
         report = run_job(network, test, device="sim", geometry=shape, jobs=jobs)
         reports.append(report)
         if not as_json:
@@ -67,7 +70,7 @@ def _show(console: Console, report: Report, classes: tuple[str, ...]) -> None:
     """Draw a few images, the first that the network takes for something else among them."""
     import numpy as np
 
-    from xnorflow.cli.digits import draw, side_by_side
+    from xnorflow.cli.pictures import draw, side_by_side
 
     predicted, labels = report.result.classes, report.test.labels
     assert labels is not None  # for mypy: shipped networks have labelled samples
@@ -78,7 +81,8 @@ def _show(console: Console, report: Report, classes: tuple[str, ...]) -> None:
         f"says {_word(classes, predicted[i])}, is {_word(classes, labels[i])}" for i in chosen
     ]
     console.print(f"\n{report.network} on the simulated array {report.geometry}\n", style="bold")
-    for line in side_by_side(draw(report.test.images[chosen]), captions, console.width):
+    pictures = draw(report.test.images[chosen], colours=console.color_system is not None)
+    for line in side_by_side(pictures, captions, console.width):
         console.print(line, no_wrap=True, overflow="crop")
 
 
