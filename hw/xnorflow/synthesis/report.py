@@ -61,7 +61,9 @@ def read_report(folder: Path) -> tuple[Routed, CriticalPath]:
     routed = Routed(
         fmax_mhz=_fmax(report),
         utilisation={
-            kind: (use["used"], use["available"]) for kind, use in report["utilization"].items()
+            kind: (use["used"], use["available"])
+            for kind, use in report["utilization"].items()
+            if use["available"]  # nextpnr's own cells are nowhere
         },
     )
     return routed, _critical_path(report)
