@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -12,20 +13,22 @@ import pytest
 from xnorflow.cli import job
 from xnorflow.cli.images import find_artifact
 from xnorflow.core.artifact import Artifact
-from xnorflow.zoo.catalog import names, sample
+from xnorflow.zoo.catalog import names
 
 Cli = Callable[..., tuple[int, str, str]]
-SMALL = ("--geometry", "2x2x4x8", "--images", "4")
+FIT = tuple(name for name in names() if name != "fashion-cnn-w1a2")
+SMALL = ("--geometry", "3x3x8x32", "--images", "2")
 
 
 def test_it_shows_digits_figures_and_the_verdict(cli: Cli) -> None:
     status, out, err = cli("sim", *SMALL)
     assert (status, err) == (0, "")
-    _, labels = sample("mnist")
-    for name in names():
+    for name in FIT:
         layers = len(Artifact.load(find_artifact(name)).network.layers)
-        assert f"{name}: identical to the golden model: 4 images, {layers} layers" in out
-    assert out.count(f"says {labels[0]}, is {labels[0]}") == len(names())
+        assert f"{name}: identical to the golden model: 2 images, {layers} layers" in out
+    assert len(re.findall(r"^ *says \w+, is \w+", out, re.M)) == len(FIT)
+    assert "fashion-cnn-w1a2 is left out: the network does not fit 3x3x8x32" in out
+    assert "says 7, is 7" in out and "says cat, is cat" in out
     assert "█" in out
     for row in ("accuracy", "cycles per image", "array doing useful work", "cycles per second"):
         assert f"\n  {row} " in out
@@ -35,7 +38,7 @@ def test_json_has_one_object_for_each_network(cli: Cli) -> None:
     status, out, err = cli("sim", *SMALL, "--json")
     assert (status, err) == (0, "")
     shown = json.loads(out)
-    assert tuple(shown) == names()
+    assert tuple(shown) == FIT
     for name, figures in shown.items():
         assert figures["network"] == name
         assert figures["identical_to_golden"] is True

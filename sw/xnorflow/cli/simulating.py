@@ -30,7 +30,7 @@ def sim(
     jobs: JobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Classify images with every shipped network.
+    """Classify images with every shipped network that fits the geometry.
 
     They run on the simulated array, with real test images. Every layer's codes and the logits are
     compared with the golden model. Ends with status 1 if a single bit differs, and says where.
@@ -38,6 +38,7 @@ def sim(
     from xnorflow.cli.images import load_images
     from xnorflow.cli.job import run_job
     from xnorflow.cli.tables import figures
+    from xnorflow.compile.errors import CompileError
     from xnorflow.core.artifact import Artifact
     from xnorflow.core.geometry import Geometry
     from xnorflow.zoo.catalog import artifact_path, names
@@ -45,17 +46,26 @@ def sim(
     shape = Geometry.parse(geometry)
     console = output()
     reports = []
+    misfits = {}
     for name in names():
         network = Artifact.load(artifact_path(name))
         test = load_images(network, images, fewer=True)
-        report = run_job(network, test, device="sim", geometry=shape, jobs=jobs)
+        try:
+            report = run_job(network, test, device="sim", geometry=shape, jobs=jobs)
+        except CompileError as error:
+            misfits[name] = error
+            continue
         reports.append(report)
         if not as_json:
             _show(console, report, network.network.classes)
+    if not reports:
+        raise next(iter(misfits.values()))
     if as_json:
         print_json({report.network: report.to_json() for report in reports})
     else:
         console.print(figures(reports))
+        for name, why in misfits.items():
+            console.print(f"{name} is left out: {why}", style="dim", soft_wrap=True)
         for report in reports:
             if report.identical:
                 console.print(f"{report.network}: {report.comparison}", style="green")

@@ -224,7 +224,7 @@ _ALL = (
         dtype="bfloat16",
     ),
     # FINN's CNV, one bit everywhere but the pixels; with two residual lanes.
-    _cifar("cnv-w1a1", epochs=30, decay_epochs=12, learning_rate=2e-3),
+    _cifar("cnv-w1a1", epochs=76, decay_epochs=40, learning_rate=2e-3),
     _cifar("cnv-w1a2", epochs=30, decay_epochs=12, learning_rate=2e-3),
     # Network in Network whose last layer is binary too, with the compact paper's scale behind it.
     _with_head(_cifar("nin-cifar10-w1a2", epochs=25, decay_epochs=10, learning_rate=2e-3), "scale"),
