@@ -81,14 +81,15 @@ def test_modules(design: Design) -> None:
     names = {name.replace("\\", "") for name in modules}
     geometry = design.geometry
     assert "xnorflow" in names
-    hops, columns, rows = range(geometry.hops), range(geometry.columns), range(geometry.rows)
+    hops, rows = range(geometry.hops), range(geometry.rows)
+    columns = range(geometry.columns_per_hop)
     units = (
         "control", "registers", "loader", "store", "formatter", "sequencer", "sequencer.queue",
         "issuer", "banks", "fabric", "collector", "path", "shifter", "fabric.fetch", "fabric.skew",
         "fabric.array", "fabric.realcount", "fabric.deskew",
         *(f"fabric.feet_{hop}" for hop in hops),
         *(f"fabric.feet_{hop}.threshold_0" for hop in hops),
-        *(f"fabric.array.bank_{column}" for column in columns),
+        *(f"fabric.array.banks_{hop}.bank_{c}" for hop in hops for c in columns),
         *(f"fabric.array.row_{hop}_{row}" for hop in hops for row in rows),
     )  # fmt: skip
     missing = [unit for unit in units if f"xnorflow.{unit}" not in names]

@@ -30,7 +30,9 @@ def sim(
     jobs: JobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Classify images with every shipped network that fits the geometry.
+    """Classify images with the shipped networks.
+
+    Those that do not fit the geometry are named and left out.
 
     They run on the simulated array, with real test images. Every layer's codes and the logits are
     compared with the golden model. Ends with status 1 if a single bit differs, and says where.
