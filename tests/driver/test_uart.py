@@ -47,7 +47,10 @@ class Port:
     [
         (b"", "no device answers; check that the bitstream is loaded, that it is a port"),
         (b"\x55\xaa\x00", "too noisy, or its speed is wrong: 0 good and [0-9]+ damaged"),
-        (b"\xff" * 40, "too noisy, .* check cable and ground, that it is a port"),
+        (
+            b"\xff" * 40,
+            "too noisy, or its speed is wrong: .* check cable and ground, that it is a port",
+        ),
     ],
 )
 def test_a_line_without_a_device(says: bytes, message: str) -> None:

@@ -74,3 +74,16 @@ class Host(ABC):
             assert answer.last == (len(got) == n and bool(answer.words))
         assert got == DigestModel().pixels(data)
         await self.ask(Opcode.FLUSH)
+
+    async def reset_in_a_frame(self) -> None:
+        """A reset between a frame's halves: no session, then a new one that works."""
+        await self.ask(Opcode.PIXELS, bytes(20))
+        line = Request(4, self.next, Opcode.PIXELS, bytes(range(1, 60))).encode()
+        await self.send(line[:30])
+        await self.reset()
+        await self.send(line[30:])
+        await self.quiet()
+        assert (await self.ask(Opcode.READ, arguments(1))).status is Status.NO_SESSION
+        self.next = 0
+        await self.ask(Opcode.HELLO, session=4)
+        await self.images(9)

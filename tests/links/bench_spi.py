@@ -186,14 +186,4 @@ async def an_answer_that_is_not_fetched_whole(dut: Any) -> None:
 @cocotb.test()
 async def reset_in_the_middle(dut: Any) -> None:
     """Of a frame: the device says that it has no session, and takes a new one."""
-    host = await start(dut)
-    await host.ask(Opcode.PIXELS, bytes(20))
-    line = Request(4, host.next, Opcode.PIXELS, bytes(range(1, 60))).encode()
-    await host.send(line[:30])
-    await host.reset()
-    await host.send(line[30:])
-    await host.quiet()
-    assert (await host.ask(Opcode.READ, arguments(1))).status is Status.NO_SESSION
-    host.next = 0
-    await host.ask(Opcode.HELLO, session=4)
-    await host.images(9)
+    await (await start(dut)).reset_in_a_frame()

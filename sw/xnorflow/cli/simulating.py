@@ -32,10 +32,9 @@ def sim(
 ) -> None:
     """Classify images with the shipped networks.
 
-    Those that do not fit the geometry are named and left out.
-
-    They run on the simulated array, with real test images. Every layer's codes and the logits are
-    compared with the golden model. Ends with status 1 if a single bit differs, and says where.
+    They run on the simulated array, with real test images; a network that does not fit the
+    geometry is named and left out. Every layer's codes and the logits are compared with the golden
+    model. Ends with status 1 if a single bit differs, and says where.
     """
     from xnorflow.cli.images import load_images
     from xnorflow.cli.job import run_job
