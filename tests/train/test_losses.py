@@ -141,3 +141,17 @@ def test_a_teachers_answers_are_learnt(tmp_path) -> None:
         from xnorflow.train.trainer import _teacher
 
         _teacher(wide, wide.build())
+
+
+def test_a_run_may_start_from_anothers_weights(tmp_path) -> None:
+    first = train(SMALL, None, tmp_path / "first", show=False)
+    # One lane more: weights fit, and alphas begin as they would without.
+    lanes = tuple(replace(layer, lanes=2) for layer in SMALL.layers[:-1])
+    more = replace(SMALL, layers=(*lanes, SMALL.layers[-1]), start=str(tmp_path / "first"))
+    started = train(replace(more, learning_rate=1e-9, epochs=1), None, tmp_path / "a", show=False)
+    for ours, given in zip(started.model.blocks, first.model.blocks, strict=True):
+        torch.testing.assert_close(ours.linear.weight, given.linear.weight, rtol=0, atol=1e-5)
+    assert started.log[-1]["test_accuracy"] > 0.3
+    other = replace(more, layers=(Layer(5, kernel=3), Layer(7), Layer(10)))
+    with pytest.raises(ValueError, match="none of its layers has the shape"):
+        train(other, None, tmp_path / "b", show=False)

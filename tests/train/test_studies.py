@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,14 @@ def test_a_study_goes_on_and_becomes_a_table(tmp_path: Path, monkeypatch) -> Non
     assert run(minutes=0) is False and done == []
     assert run() is True
     assert done[:2] == ["tiny/slow/seed-1", "tiny/fast/seed-1"] and len(done) == 4
+    # What another study has trained is not trained again, nor is what is unfinished taken.
+    twin = replace(TINY, variants=(Variant("same", ("lr=1e-2",)),))
+    monkeypatch.setitem(studies.STUDIES, "twin", twin)
+    assert run_study("twin", tmp_path, None, settings=["epochs=2"], seeds=(1,))
+    logs = [tmp_path / name / "seed-1/log.csv" for name in ("tiny/fast", "twin/same")]
+    assert logs[0].read_text() == logs[1].read_text()
+    assert not run_study("twin", tmp_path, None, settings=["epochs=3"], seeds=(3,), minutes=0)
+    shutil.rmtree(tmp_path / "twin")
     train(recipe("digits-cnn-w1a2"), None, tmp_path / "alone", show=False, stop_after=1)
     for checkpoint in tmp_path.rglob("*.pt"):
         checkpoint.unlink()  # the tables need none

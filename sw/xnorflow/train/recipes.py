@@ -73,6 +73,9 @@ class Recipe:
         Cut hidden weights to [-1, 1] after every step.
     rising : bool
         Keep PReLU slopes >= 0, as an array needs them.
+    start : str
+        A run's folder, whose network gives the first weights; empty for random ones. What it
+        lacks or has in another shape begins as it would without.
     teacher : str
         A finished run's folder, whose network's answers are learnt too; empty for none.
     teacher_share : float
@@ -101,6 +104,7 @@ class Recipe:
     l2: float = 0.0
     clip: bool = True
     rising: bool = True
+    start: str = ""
     teacher: str = ""
     teacher_share: float = 0.5
     temperature: float = 2.0
@@ -171,6 +175,14 @@ def _with_head(recipe: Recipe, head: str) -> Recipe:
     return replace(recipe, layers=(*layers, replace(last, head=head)))
 
 
+def _thinner(recipe: Recipe, name: str, divisor: int) -> Recipe:
+    """The recipe with so many times fewer channels in all layers but the last."""
+    *layers, last = recipe.layers
+    thin = tuple(replace(layer, channels=layer.channels // divisor) for layer in layers)
+    stem, _, bits = recipe.name.rpartition("-")
+    return replace(recipe, name=f"{stem}-{name}-{bits}", layers=(*thin, last))
+
+
 def _conv(channels: int, *, pool: int = 1) -> Layer:
     """3x3, zero padding, two residual lanes."""
     return Layer(channels, kernel=3, padding=1, pool=pool, lanes=2)
@@ -226,6 +238,8 @@ _ALL = (
     # FINN's CNV, one bit everywhere but the pixels; with two residual lanes.
     _cifar("cnv-w1a1", epochs=76, decay_epochs=40, learning_rate=2e-3),
     _cifar("cnv-w1a2", epochs=30, decay_epochs=12, learning_rate=2e-3),
+    # A quarter of its channels: what ablations can afford many times.
+    _thinner(_cifar("cnv-w1a1", epochs=10, decay_epochs=5, learning_rate=2e-3), "quarter", 4),
     # Network in Network whose last layer is binary too, with the compact paper's scale behind it.
     _with_head(_cifar("nin-cifar10-w1a2", epochs=25, decay_epochs=10, learning_rate=2e-3), "scale"),
 )

@@ -2,11 +2,12 @@
 """The papers' ablations as named studies: variants of one recipe, at one budget, over seeds.
 
 A study's runs lie in FOLDER/STUDY/VARIANT/seed-N; each is an ordinary run, and goes on where it
-was cut off.
+was cut off. What another study there has trained already is copied.
 """
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,13 +15,13 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from xnorflow.train.overrides import override
-from xnorflow.train.recipes import recipe
-from xnorflow.train.runs import Run
+from xnorflow.train.recipes import Recipe, recipe
+from xnorflow.train.runs import Run, load_run
 from xnorflow.train.trainer import train
 
 __all__ = ["STUDIES", "Study", "Variant", "run_study", "study"]
 
-PLAIN = ("schedule=cosine", "epochs=10")
+PLAIN = ("schedule=cosine", "epochs=4")
 """What all studies set: a whole schedule at a budget that is affordable many times."""
 
 
@@ -64,7 +65,7 @@ class Study:
     source: str
     variants: tuple[Variant, ...]
     settings: tuple[str, ...] = ()
-    recipe: str = "cifar10-cnv-w1a1"
+    recipe: str = "cifar10-cnv-quarter-w1a1"
 
 
 _COMPACT = "Tang, Hua, Wang 2017"
@@ -217,13 +218,21 @@ def run_study(
             left = None if minutes is None else minutes - (time.monotonic() - started) / 60
             if left is not None and left <= 0:
                 return False
-            run = train(
-                replace(chosen, seed=seed),
-                data,
-                folder / name / variant.name / f"seed-{seed}",
-                minutes=left,
-                device=device,
-            )
+            chosen = replace(chosen, seed=seed)
+            target = folder / name / variant.name / f"seed-{seed}"
+            _copy_finished(chosen, folder, target)
+            run = train(chosen, data, target, minutes=left, device=device)
             finished = finished and run.finished
             report(f"{name}/{variant.name}/seed-{seed}", run)
     return finished
+
+
+def _copy_finished(wanted: Recipe, folder: Path, target: Path) -> None:
+    """Make ``target`` a copy of a finished run of the same recipe, if a study has one."""
+    if target.exists():
+        return
+    for path in sorted(folder.glob("*/*/seed-*/checkpoint.pt")):
+        found = load_run(path.parent)
+        if found.recipe == wanted and found.finished:
+            shutil.copytree(path.parent, target)
+            return

@@ -110,6 +110,7 @@ def _train(
             f"{recipe.batch_size} images equally; --set batch_size to a multiple"
         )
     model = recipe.build()
+    _start(recipe, model)
     # Images come with the channel last, and convolutions on a CPU are a quarter faster so.
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(recipe, model)
@@ -275,6 +276,21 @@ def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
             model.parameters(), lr=recipe.learning_rate, momentum=0.9, fused=True
         )
     return torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, fused=True)
+
+
+def _start(recipe: Recipe, model: BinaryNetwork) -> None:
+    """The weights of the recipe's start in place of random ones."""
+    if not recipe.start:
+        return
+    given, own = load_run(recipe.start).model.state_dict(), model.state_dict()
+    fitting = {
+        name: value
+        for name, value in given.items()
+        if name in own and value.shape == own[name].shape
+    }
+    if not any(name.endswith("linear.weight") for name in fitting):
+        raise ValueError(f"start {recipe.start}: none of its layers has the shape of one here")
+    model.load_state_dict(fitting, strict=False)
 
 
 def _teacher(recipe: Recipe, model: BinaryNetwork) -> BinaryNetwork | None:
