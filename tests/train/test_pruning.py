@@ -23,6 +23,7 @@ from xnorflow.train.pruned_runs import kept_like, prune_run, train_smaller
 from xnorflow.train.pruning import prune
 from xnorflow.train.pruning_steps import Pruning
 from xnorflow.train.recipes import recipe
+from xnorflow.train.results import logged_runs, tables
 from xnorflow.train.runs import load_run
 from xnorflow.train.trainer import accuracy, train
 
@@ -178,6 +179,12 @@ def test_baselines_like_a_pruned_run(run: Path, tmp_path: Path) -> None:
         for name in ("learnt", "cascade", "smaller")
     ]
     assert shapes[0] == shapes[1] == shapes[2]
+    text = tables(logged_runs(tmp_path))
+    for method, result in (("subsidiary", learnt), ("msf-cascade", cascade), ("smaller", scratch)):
+        before, after = (100 - 100 * result[key] for key in ("accuracy_before", "accuracy"))
+        row = f"| {method} | {100 * result['pfr']:.1f} | {before:.2f} to {after:.2f} |"
+        assert row in text, text
+    assert "## Networks" not in text
 
 
 def test_what_does_not_fit_is_refused(run: Path, digits: Dataset, tmp_path: Path) -> None:

@@ -175,12 +175,11 @@ def _with_head(recipe: Recipe, head: str) -> Recipe:
     return replace(recipe, layers=(*layers, replace(last, head=head)))
 
 
-def _thinner(recipe: Recipe, name: str, divisor: int) -> Recipe:
+def _thinner(name: str, recipe: Recipe, divisor: int) -> Recipe:
     """The recipe with so many times fewer channels in all layers but the last."""
     *layers, last = recipe.layers
     thin = tuple(replace(layer, channels=layer.channels // divisor) for layer in layers)
-    stem, _, bits = recipe.name.rpartition("-")
-    return replace(recipe, name=f"{stem}-{name}-{bits}", layers=(*thin, last))
+    return replace(recipe, name=name, layers=(*thin, last))
 
 
 def _conv(channels: int, *, pool: int = 1) -> Layer:
@@ -238,8 +237,17 @@ _ALL = (
     # FINN's CNV, one bit everywhere but the pixels; with two residual lanes.
     _cifar("cnv-w1a1", epochs=76, decay_epochs=40, learning_rate=2e-3),
     _cifar("cnv-w1a2", epochs=30, decay_epochs=12, learning_rate=2e-3),
-    # A quarter of its channels: what ablations can afford many times.
-    _thinner(_cifar("cnv-w1a1", epochs=10, decay_epochs=5, learning_rate=2e-3), "quarter", 4),
+    # A quarter of the channels: what ablations and pruning can afford many times.
+    _thinner(
+        "cifar10-cnv-quarter-w1a1",
+        _cifar("cnv-w1a1", epochs=10, decay_epochs=5, learning_rate=2e-3),
+        4,
+    ),
+    _thinner(
+        "cifar10-vgg11-quarter-w1a1",
+        _cifar("vgg11-cifar10", epochs=10, decay_epochs=5, learning_rate=2e-3),
+        4,
+    ),
     # Network in Network whose last layer is binary too, with the compact paper's scale behind it.
     _with_head(_cifar("nin-cifar10-w1a2", epochs=25, decay_epochs=10, learning_rate=2e-3), "scale"),
 )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of results in Markdown, from what runs logged: ``run.json`` and ``log.csv`` alone.
+"""Tables of results in Markdown, from what runs logged: ``run.json``, ``log.csv`` and, where
+filters were pruned, ``pruning.json``.
 
 What counts is the last epoch, so no figure was chosen by the test images.
 """
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xnorflow.train.pruned_runs import DESCRIPTION
 from xnorflow.train.recipes import Recipe
 from xnorflow.train.studies import STUDIES, Study
 
@@ -28,11 +30,24 @@ SIGN_CHANGES = "sign_changes "
 
 @dataclass(frozen=True)
 class Logged:
-    """A run as its files tell it: ``path`` below the folder of runs, recipe, a mapping an epoch."""
+    """A run as its files tell it.
+
+    Attributes
+    ----------
+    path : Path
+        Below the folder of runs.
+    recipe : Recipe
+        Of the run.
+    log : tuple of Mapping
+        One an epoch.
+    pruning : Mapping or None
+        What ``pruning.json`` holds.
+    """
 
     path: Path
     recipe: Recipe
     log: tuple[Mapping[str, str], ...]
+    pruning: Mapping[str, Any] | None = None
 
     @property
     def accuracy(self) -> float:
@@ -68,30 +83,35 @@ def logged_runs(folder: Path) -> list[Logged]:
             recipe = Recipe.from_json(json.loads(path.read_text())["recipe"])
             with log.open(newline="") as file:
                 rows = tuple(csv.DictReader(file))
-            logged = Logged(path.parent.relative_to(folder), recipe, rows)
+            pruning = path.with_name(DESCRIPTION)
+            pruned = json.loads(pruning.read_text()) if pruning.is_file() else None
+            logged = Logged(path.parent.relative_to(folder), recipe, rows, pruned)
             if rows:
                 _ = logged.accuracy, logged.sign_changes
                 found.append(logged)
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path.parent}: run.json or log.csv is damaged ({error})") from error
+            raise ValueError(f"{path.parent}: one of its files is damaged ({error})") from error
     if not found:
         raise ValueError(f"{folder}: no runs in it; make some with `xnorflow train` or `study`")
     return found
 
 
 def tables(runs: Sequence[Logged]) -> str:
-    """A table of single runs, then one for each study that has runs, in Markdown."""
+    """Tables of single runs, of each study that has runs, and of what was pruned, in Markdown."""
     parts = []
     studied = {
         run.path for run in runs if len(run.path.parts) == 3 and run.path.parts[0] in STUDIES
     }
-    single = [run for run in runs if run.path not in studied]
+    pruned = [run for run in runs if run.pruning is not None]
+    single = [run for run in runs if run.path not in studied and run not in pruned]
     if single:
         parts.append("## Networks\n\n" + _networks(single))
     for name, study in STUDIES.items():
         own = [run for run in runs if run.path in studied and run.path.parts[0] == name]
         if own:
             parts.append(_study(name, study, own))
+    if pruned:
+        parts.append(_pruned(pruned))
     return "\n\n".join(parts) + "\n"
 
 
@@ -145,6 +165,41 @@ def _study(name: str, study: Study, runs: Sequence[Logged]) -> str:
         "variant", "test, %", "seeds", "epochs", "training loss", "sign changes a step, %", "paper",
     )  # fmt: skip
     intro = f"## {study.title}\n\n`xnorflow study {name}`. Paper: {study.source}."
+    return f"{intro}\n\n{_table(header, rows)}"
+
+
+PRUNING_PAPER = {
+    "subsidiary": "16.1 to 18.0",
+    "msf-cascade": "16.1 to 18.8",
+    "msf-layerwise": "16.1 to 19.6",
+    "smaller": "16.1 to 18.0",
+}
+"""Error of VGG-11 on CIFAR-10 before and after, %, at PFR 39.7 % (table 1)."""
+
+
+def _pruned(runs: Sequence[Logged]) -> str:
+    """A line for each pruned run, those of one network and one size together."""
+    rows = []
+    for run in runs:
+        assert run.pruning is not None  # for mypy: chosen by it
+        method = run.pruning["settings"]["method"]
+        before, after = (100 * run.pruning[key] for key in ("accuracy_before", "accuracy"))
+        rows.append(
+            (
+                f"`{Path(run.pruning['source']).name}`",
+                method,
+                f"{100 * run.pruning['pfr']:.1f}",
+                f"{100 - before:.2f} to {100 - after:.2f}",
+                len(run.log),
+                PRUNING_PAPER.get(method, ""),
+            )
+        )
+    rows.sort(key=lambda row: (row[0], row[2], list(PRUNING_PAPER).index(row[1])))
+    header = ("network", "method", "PFR, %", "test error, %", "epochs", "paper, VGG-11")
+    intro = (
+        "## Filters pruned\n\n`xnorflow prune`. Paper: Y. Xu and others, CVPR 2019, table 1, error "
+        "before and after at PFR 39.7 %. Epochs are all that were trained after the network was."
+    )
     return f"{intro}\n\n{_table(header, rows)}"
 
 
