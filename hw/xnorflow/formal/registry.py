@@ -13,6 +13,7 @@ from xnorflow.formal import (
     frames,
     inbox,
     loader,
+    outbox,
     pooling,
     queues,
     registers,
@@ -31,7 +32,7 @@ PROOFS: tuple[Proof, ...] = tuple(
     for subject in (
         elements, resting, thresholds, selection, queues, results, registers,
         pooling, loader, control,
-        crc, frames, cobs, inbox, uart,
+        crc, frames, cobs, inbox, outbox, uart,
     )
     for proof in subject.PROOFS
 )  # fmt: skip
