@@ -13,7 +13,14 @@ import torch
 from xnorflow.train import studies
 from xnorflow.train.overrides import override
 from xnorflow.train.recipes import recipe
-from xnorflow.train.results import BEGIN, END, logged_runs, tables, write_between
+from xnorflow.train.results import (
+    BEGIN,
+    END,
+    logged_runs,
+    save_logs,
+    tables,
+    write_between,
+)
 from xnorflow.train.studies import PLAIN, STUDIES, Study, Variant, run_study, study
 from xnorflow.train.trainer import train
 
@@ -78,6 +85,12 @@ def test_a_study_goes_on_and_becomes_a_table(tmp_path: Path, monkeypatch) -> Non
     for checkpoint in tmp_path.rglob("*.pt"):
         checkpoint.unlink()  # the tables need none
     runs = logged_runs(tmp_path)
+    saved = tmp_path / "docs" / "runs.jsonl"
+    save_logs(runs, saved)
+    assert logged_runs(saved) == runs
+    saved.write_text(saved.read_text().replace("test_accuracy", "other"))
+    with pytest.raises(ValueError, match=r"runs\.jsonl is damaged"):
+        logged_runs(saved)
     by_name = {str(run.path): run for run in runs}
     text = tables(runs)
     slow = [by_name[f"tiny/slow/seed-{seed}"].accuracy for seed in (1, 2)]
@@ -111,3 +124,10 @@ def test_mistakes(tmp_path: Path) -> None:
     (tmp_path / "run" / "log.csv").write_text("epoch\n1\n")
     with pytest.raises(ValueError, match="one of its files is damaged"):
         logged_runs(tmp_path)
+
+
+def test_the_page_of_results_is_made_from_the_logs_beside_it() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    page = (docs / "results.md").read_text()
+    generated = page.partition(BEGIN)[2].partition(END)[0].strip()
+    assert generated == tables(logged_runs(docs / "runs.jsonl")).strip()

@@ -74,21 +74,31 @@ def _list(known: dict[str, Study]) -> None:
 
 
 def results(
-    runs: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder of runs, and of folders.")],
+    runs: Annotated[
+        Path,
+        typer.Argument(metavar="RUNS", help="Folder of runs, and of folders; or a file of --logs."),
+    ],
     to: Annotated[
         Path | None,
         typer.Option(
             "--output", "-o", help="A Markdown file whose marked part is replaced; else printed."
         ),
     ] = None,
+    logs: Annotated[
+        Path | None,
+        typer.Option(help="A file for all that the tables are made from: RUNS can be it later."),
+    ] = None,
 ) -> None:
     """Write the tables of results.
 
     From the logs of all runs below a folder.
     """
-    from xnorflow.train.results import logged_runs, tables, write_between
+    from xnorflow.train.results import logged_runs, save_logs, tables, write_between
 
-    made = tables(logged_runs(runs))
+    logged = logged_runs(runs)
+    made = tables(logged)
+    if logs is not None:
+        save_logs(logged, logs)
     if to is None:
         output().print(made, soft_wrap=True, end="")
         return

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from xnorflow.train.allocator import keep_freed_memory
 from xnorflow.train.blocks import BinaryNetwork
 from xnorflow.train.data import Dataset
 from xnorflow.train.losses import distillation
@@ -99,6 +100,7 @@ class Steps:
         masks: dict[str, FilterMask],
         report: Callable[[Mapping[str, Any]], None] | None,
     ) -> None:
+        keep_freed_memory()
         self.recipe, self.model, self.data, self.settings = recipe, model, data, settings
         self.masks, self.report = masks, report
         self.generator = torch.Generator().manual_seed(settings.seed)

@@ -18,9 +18,10 @@ from typing import Any
 
 from xnorflow.train.pruned_runs import DESCRIPTION
 from xnorflow.train.recipes import Recipe
+from xnorflow.train.runs import LOG, RUN
 from xnorflow.train.studies import STUDIES, Study
 
-__all__ = ["BEGIN", "END", "Logged", "logged_runs", "tables", "write_between"]
+__all__ = ["BEGIN", "END", "Logged", "logged_runs", "save_logs", "tables", "write_between"]
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 """What a document's generated part stands between."""
@@ -66,34 +67,66 @@ class Logged:
         return 100 * statistics.fmean(shares) if shares else math.nan
 
 
-def logged_runs(folder: Path) -> list[Logged]:
-    """All runs at or below a folder that have an epoch, by path.
+def logged_runs(source: Path) -> list[Logged]:
+    """All runs at or below a folder that have an epoch, by path; or those of a saved file.
 
     Raises
     ------
     ValueError
         If there are none, or a file is damaged.
     """
-    found = []
-    for path in sorted(folder.rglob("run.json")):
-        log = path.with_name("log.csv")
-        if not log.is_file():
-            continue
-        try:
-            recipe = Recipe.from_json(json.loads(path.read_text())["recipe"])
+    if source.is_file():
+        found = [_read_line(source, line) for line in source.read_text().splitlines()]
+    else:
+        found = [_read_run(source, path.parent) for path in sorted(source.rglob(RUN))]
+    found = [run for run in found if run.log]
+    if not found:
+        raise ValueError(f"{source}: no runs in it; make some with `xnorflow train` or `study`")
+    return found
+
+
+def _read_line(source: Path, line: str) -> Logged:
+    try:
+        values = json.loads(line)
+        recipe = Recipe.from_json(values["recipe"])
+        run = Logged(Path(values["path"]), recipe, tuple(values["log"]), values["pruning"])
+        _ = run.log and (run.accuracy, run.sign_changes)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{source} is damaged ({error})") from error
+    return run
+
+
+def _read_run(folder: Path, directory: Path) -> Logged:
+    log, pruning = directory / LOG, directory / DESCRIPTION
+    try:
+        recipe = Recipe.from_json(json.loads((directory / RUN).read_text())["recipe"])
+        rows: tuple[Mapping[str, str], ...] = ()
+        if log.is_file():
             with log.open(newline="") as file:
                 rows = tuple(csv.DictReader(file))
-            pruning = path.with_name(DESCRIPTION)
-            pruned = json.loads(pruning.read_text()) if pruning.is_file() else None
-            logged = Logged(path.parent.relative_to(folder), recipe, rows, pruned)
-            if rows:
-                _ = logged.accuracy, logged.sign_changes
-                found.append(logged)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path.parent}: one of its files is damaged ({error})") from error
-    if not found:
-        raise ValueError(f"{folder}: no runs in it; make some with `xnorflow train` or `study`")
-    return found
+        pruned = json.loads(pruning.read_text()) if pruning.is_file() else None
+        run = Logged(directory.relative_to(folder), recipe, rows, pruned)
+        _ = rows and (run.accuracy, run.sign_changes)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{directory}: one of its files is damaged ({error})") from error
+    return run
+
+
+def save_logs(runs: Sequence[Logged], to: Path) -> None:
+    """Write a file that :func:`logged_runs` reads as it reads their folder: a line each."""
+    lines = [
+        json.dumps(
+            {
+                "path": run.path.as_posix(),
+                "recipe": run.recipe.to_json(),
+                "log": run.log,
+                "pruning": run.pruning,
+            }
+        )
+        for run in runs
+    ]
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_text("\n".join(lines) + "\n")
 
 
 def tables(runs: Sequence[Logged]) -> str:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from xnorflow.train.allocator import keep_freed_memory
 from xnorflow.train.blocks import BinaryNetwork, Block
 from xnorflow.train.layers import BinaryConv2d, Flatten
 from xnorflow.train.recipes import Recipe
@@ -87,6 +88,7 @@ def measure(
     recipe: Recipe, *, batch: int | None = None, steps: int = 10, device: str = "cpu"
 ) -> Throughput:
     """Time ``steps`` steps of each, after two to warm up, on random images and labels."""
+    keep_freed_memory()
     batch = batch or recipe.batch_size
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(

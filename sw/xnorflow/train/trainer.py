@@ -23,6 +23,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from xnorflow.train import distributed
+from xnorflow.train.allocator import keep_freed_memory
 from xnorflow.train.blocks import BinaryNetwork
 from xnorflow.train.board import board
 from xnorflow.train.data import Dataset, load
@@ -98,6 +99,7 @@ def _train(
     device: str,
 ) -> Run:
     started = time.monotonic()
+    keep_freed_memory()
     data = load(recipe.dataset, data_dir)
     if data.train_images.shape[1:] != recipe.image_shape:
         raise ValueError(
