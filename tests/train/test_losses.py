@@ -152,6 +152,8 @@ def test_a_run_may_start_from_anothers_weights(tmp_path) -> None:
     for ours, given in zip(started.model.blocks, first.model.blocks, strict=True):
         torch.testing.assert_close(ours.linear.weight, given.linear.weight, rtol=0, atol=1e-5)
     assert started.log[-1]["test_accuracy"] > 0.3
+    with pytest.raises(FileNotFoundError, match=r"from nowhere, but .* --set start="):
+        train(replace(more, start="nowhere"), None, tmp_path / "b", show=False)
     other = replace(more, layers=(Layer(5, kernel=3), Layer(7), Layer(10)))
     with pytest.raises(ValueError, match="none of its layers has the shape"):
         train(other, None, tmp_path / "b", show=False)

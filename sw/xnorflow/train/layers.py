@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xnorflow.train.binarize import signs_of
 from xnorflow.train.distributed import joint_mean, world_size
 from xnorflow.train.weights import quantized
 
@@ -151,14 +150,15 @@ class _BinaryGradient(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         gradient = gradients[0]
         largest = gradient.abs().flatten(1).amax(1)
-        return signs_of(gradient) * largest.view(-1, *[1] * (gradient.dim() - 1))
+        return gradient.sign() * largest.view(-1, *[1] * (gradient.dim() - 1))
 
 
 def binarize_gradient(x: Tensor) -> Tensor:
     """x itself; its gradient goes back as signs times its largest magnitude in each image.
 
     Source: XNOR-Net, "binary gradient": with the mean as the scale, the direction of the largest
-    change would be lost.
+    change would be lost. The paper does not say what becomes of 0, which most of a max-pool's
+    gradients are; here it stays 0: as the largest magnitude it would drown the others.
     """
     result: Tensor = _BinaryGradient.apply(x)  # type: ignore[no-untyped-call]
     return result

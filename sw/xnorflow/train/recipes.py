@@ -234,9 +234,15 @@ _ALL = (
         augmentation=Augmentation(flip=True, crop=2),
         dtype="bfloat16",
     ),
-    # FINN's CNV, one bit everywhere but the pixels; with two residual lanes.
+    # FINN's CNV, one bit everywhere but the pixels; then with two residual lanes, from its weights.
     _cifar("cnv-w1a1", epochs=76, decay_epochs=40, learning_rate=2e-3),
-    _cifar("cnv-w1a2", epochs=30, decay_epochs=12, learning_rate=2e-3),
+    _cifar(
+        "cnv-w1a2",
+        epochs=32,
+        decay_epochs=20,
+        learning_rate=2e-3,
+        start="runs/cifar10-cnv-w1a1",
+    ),
     # A quarter of the channels: what ablations and pruning can afford many times.
     _thinner(
         "cifar10-cnv-quarter-w1a1",

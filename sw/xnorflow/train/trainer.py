@@ -284,7 +284,13 @@ def _start(recipe: Recipe, model: BinaryNetwork) -> None:
     """The weights of the recipe's start in place of random ones."""
     if not recipe.start:
         return
-    given, own = load_run(recipe.start).model.state_dict(), model.state_dict()
+    try:
+        given, own = load_run(recipe.start).model.state_dict(), model.state_dict()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"recipe {recipe.name!r} takes its first weights from {recipe.start}, but {error}; or "
+            "begin with random ones: --set start="
+        ) from error
     fitting = {
         name: value
         for name, value in given.items()
