@@ -44,5 +44,6 @@ def figures(reports: Sequence[Report]) -> Table:
         "images per second": [f"{r.result.images_per_second:,.0f}" for r in reports],
         "cycles per second": [f"{r.result.cycles_per_second:,.0f}" for r in reports],
     }
-    columns = ["", *(r.network for r in reports)]
+    # Long names in two lines: four networks fit a terminal of 80 columns.
+    columns = ["", *(r.network.replace("-", "-\n", 1) for r in reports)]
     return table(columns, [(name, *cells) for name, cells in rows.items()])
