@@ -7,6 +7,8 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
+from xnorflow.cli.run_plots import distinct_names
+
 Cli = Callable[..., tuple[int, str, str]]
 SMALL = ("digits-cnn-w1a2", "--threads", 1, "--set", "layers.0.channels=4", "--set", "epochs=3")
 
@@ -42,6 +44,17 @@ def test_a_run_goes_on_ends_and_is_drawn(cli: Cli, tmp_path: Path) -> None:
     assert cli("plot", tmp_path / "real", "-o", tmp_path / "real.svg").status == 0
     status, _, err = cli("export", tmp_path / "real", "-o", tmp_path / "x.safetensors")
     assert status == 2 and "layer 'conv1': its weights are real" in err
+
+
+def test_runs_are_told_apart_by_what_differs_in_their_paths() -> None:
+    def names(*folders: str) -> list[str]:
+        return distinct_names([Path(folder) for folder in folders])
+
+    assert names("runs/lr/1e-2/seed-1", "runs/lr/1e-3/seed-1") == ["1e-2", "1e-3"]
+    assert names("a/p/s1", "a/p/s2", "a/q/s1") == ["p/s1", "p/s2", "q/s1"]
+    assert names("run", "real") == ["run", "real"]
+    assert names("a/x/x", "a/x") == ["a/x/x", "a/x"]
+    assert names("run") == ["run"]
 
 
 def test_a_folder_without_a_run(cli: Cli, tmp_path: Path) -> None:

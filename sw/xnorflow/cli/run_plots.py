@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +15,31 @@ if TYPE_CHECKING:
 
     from xnorflow.train.runs import Run
 
-__all__ = ["plot_run", "plot_runs"]
+__all__ = ["distinct_names", "plot_run", "plot_runs"]
 
 SIGN_CHANGES = "sign_changes "
 """What the log's columns of sign changes begin with; the layer's name follows."""
 
 BINS = 40
+
+
+def distinct_names(folders: Sequence[Path]) -> list[str]:
+    """Folders without the parts of their paths that all of them have in common."""
+    parts = [folder.resolve().parts for folder in folders]
+    first, last = _common(parts), _common([part[::-1] for part in parts])
+    names = ["/".join(part[first : len(part) - last]) for part in parts]
+    told_apart = all(names) and len(set(names)) == len(names)
+    return names if told_apart else [str(folder) for folder in folders]
+
+
+def _common(paths: Sequence[tuple[str, ...]]) -> int:
+    """How many first parts are the same in all; of the shortest, one at least is left."""
+    count = 0
+    for names in zip(*(path[:-1] for path in paths), strict=False):
+        if len(set(names)) > 1:
+            break
+        count += 1
+    return count
 
 
 def plot_run(run: Run, title: str) -> Figure:
@@ -64,6 +84,8 @@ def _label(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(alpha=0.3)
+    if x == "epoch":
+        axes.locator_params(axis="x", integer=True)
 
 
 def _accuracies(axes: Axes, log: Sequence[Mapping[str, Any]]) -> None:

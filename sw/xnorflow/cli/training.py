@@ -129,12 +129,12 @@ def plot(
     Learning curves, sign changes, alphas and thresholds; of several runs, their curves.
     """
     from xnorflow.cli.plots import check_picture, save_picture
-    from xnorflow.cli.run_plots import plot_run, plot_runs
+    from xnorflow.cli.run_plots import distinct_names, plot_run, plot_runs
     from xnorflow.train.runs import load_run
 
     path = to or runs[0] / "run.png"
     check_picture(path)
-    loaded = {folder.name: load_run(folder) for folder in runs}
+    loaded = dict(zip(distinct_names(runs), map(load_run, runs), strict=True))
     if len(runs) == 1:
         (run,) = loaded.values()
         figure = plot_run(run, f"{run.recipe.name}, {len(run.log)} epochs")
