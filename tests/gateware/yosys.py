@@ -32,7 +32,8 @@ def run_yosys(script: str, *, files: dict[str, str]) -> str:
             cwd=folder, capture_output=True, text=True, check=False,
         )  # fmt: skip
     if done.returncode:
-        raise AssertionError(f"Yosys: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+        output = done.stdout[-2000:] + done.stderr[-2000:]
+        raise AssertionError(f"Yosys ended with {done.returncode}: {output}")
     return done.stdout
 
 
