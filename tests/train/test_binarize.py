@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from xnorflow.core.packing import lane_values
+from xnorflow.train import binarize
 from xnorflow.train.binarize import (
     FRACTION_BITS,
     MAX_SCALE,
@@ -110,3 +111,20 @@ def test_unrounded_alphas_hold_within_the_block_only() -> None:
     assert exact.abs().max().item() == pytest.approx(first + second)
     assert not torch.equal(exact, rounded)
     assert torch.equal(binarizer(x), rounded)
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+def test_parts_that_fit_a_cache_change_nothing(lanes: int, monkeypatch) -> None:
+    x = torch.randn(7, 3, 4, 5, generator=torch.Generator().manual_seed(1))
+    x[0, 0, 0, :2] = torch.tensor([0.0, -0.0])
+    found = []
+    for part in (1 << 18, 2 * 3 * 4 * 5, 1):
+        monkeypatch.setattr(binarize, "PART", part)
+        binarizer = Sign() if lanes == 1 else ResidualBinarizer(lanes)
+        own = x.clone().requires_grad_()
+        value = binarizer(own)
+        value.square().sum().backward()
+        found.append((value.detach(), own.grad, torch.tensor(binarizer.scales())))
+    for other in found[1:]:
+        for whole, parts in zip(found[0], other, strict=True):
+            assert torch.equal(whole, parts)

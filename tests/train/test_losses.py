@@ -152,6 +152,11 @@ def test_a_run_may_start_from_anothers_weights(tmp_path) -> None:
     for ours, given in zip(started.model.blocks, first.model.blocks, strict=True):
         torch.testing.assert_close(ours.linear.weight, given.linear.weight, rtol=0, atol=1e-5)
     assert started.log[-1]["test_accuracy"] > 0.3
+    # Going on needs the run's own checkpoint alone.
+    train(replace(more, epochs=2), None, tmp_path / "cut", show=False, stop_after=1)
+    (tmp_path / "first").rename(tmp_path / "gone")
+    assert train(replace(more, epochs=2), None, tmp_path / "cut", show=False).finished
+    (tmp_path / "gone").rename(tmp_path / "first")
     with pytest.raises(FileNotFoundError, match=r"from nowhere, but .* --set start="):
         train(replace(more, start="nowhere"), None, tmp_path / "b", show=False)
     other = replace(more, layers=(Layer(5, kernel=3), Layer(7), Layer(10)))

@@ -14,8 +14,8 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 def keep_freed_memory() -> None:
     """Let this process keep the memory of freed activations; does nothing without glibc.
 
-    Given back to the system, it has to be cleared and mapped again a moment later: up to 40 % of
-    the time of a step of a small network.
+    Given back to the system, it has to be cleared and mapped again a moment later: a large share
+    of the time of a small network's step.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

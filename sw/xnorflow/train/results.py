@@ -75,41 +75,38 @@ def logged_runs(source: Path) -> list[Logged]:
     ValueError
         If there are none, or a file is damaged.
     """
-    if source.is_file():
-        found = [_read_line(source, line) for line in source.read_text().splitlines()]
-    else:
-        found = [_read_run(source, path.parent) for path in sorted(source.rglob(RUN))]
-    found = [run for run in found if run.log]
+    saved = source.is_file()
+    parts: list[Any] = source.read_text().splitlines() if saved else sorted(source.rglob(RUN))
+    found = []
+    for part in parts:
+        try:
+            run = _read_line(part) if saved else _read_run(source, part.parent)
+            if run.log:
+                _ = run.accuracy, run.sign_changes, run.pruning and run.pruning["pfr"]
+                found.append(run)
+        except (ValueError, KeyError, TypeError) as error:
+            what = source if saved else f"{part.parent}: one of its files"
+            raise ValueError(f"{what} is damaged ({error})") from error
     if not found:
         raise ValueError(f"{source}: no runs in it; make some with `xnorflow train` or `study`")
     return found
 
 
-def _read_line(source: Path, line: str) -> Logged:
-    try:
-        values = json.loads(line)
-        recipe = Recipe.from_json(values["recipe"])
-        run = Logged(Path(values["path"]), recipe, tuple(values["log"]), values["pruning"])
-        _ = run.log and (run.accuracy, run.sign_changes)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{source} is damaged ({error})") from error
-    return run
+def _read_line(line: str) -> Logged:
+    values = json.loads(line)
+    recipe = Recipe.from_json(values["recipe"])
+    return Logged(Path(values["path"]), recipe, tuple(values["log"]), values["pruning"])
 
 
 def _read_run(folder: Path, directory: Path) -> Logged:
-    log, pruning = directory / LOG, directory / DESCRIPTION
-    try:
-        recipe = Recipe.from_json(json.loads((directory / RUN).read_text())["recipe"])
-        rows: tuple[Mapping[str, str], ...] = ()
-        if log.is_file():
-            with log.open(newline="") as file:
-                rows = tuple(csv.DictReader(file))
-        pruned = json.loads(pruning.read_text()) if pruning.is_file() else None
-        run = Logged(directory.relative_to(folder), recipe, rows, pruned)
-        _ = rows and (run.accuracy, run.sign_changes)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{directory}: one of its files is damaged ({error})") from error
-    return run
+    recipe = Recipe.from_json(json.loads((directory / RUN).read_text())["recipe"])
+    rows: tuple[Mapping[str, str], ...] = ()
+    if (log := directory / LOG).is_file():
+        with log.open(newline="") as file:
+            rows = tuple(csv.DictReader(file))
+    pruning = directory / DESCRIPTION
+    pruned = json.loads(pruning.read_text()) if pruning.is_file() else None
+    return Logged(directory.relative_to(folder), recipe, rows, pruned)
 
 
 def save_logs(runs: Sequence[Logged], to: Path) -> None:
@@ -136,7 +133,7 @@ def tables(runs: Sequence[Logged]) -> str:
         run.path for run in runs if len(run.path.parts) == 3 and run.path.parts[0] in STUDIES
     }
     pruned = [run for run in runs if run.pruning is not None]
-    single = [run for run in runs if run.path not in studied and run not in pruned]
+    single = [run for run in runs if run.path not in studied and run.pruning is None]
     if single:
         parts.append("## Networks\n\n" + _networks(single))
     for name, study in STUDIES.items():

@@ -31,7 +31,7 @@ from xnorflow.train.flips import SignChanges
 from xnorflow.train.layers import project
 from xnorflow.train.losses import objective
 from xnorflow.train.recipes import Recipe
-from xnorflow.train.runs import Run, load_run, open_run, save_epoch
+from xnorflow.train.runs import CHECKPOINT, Run, load_run, open_run, save_epoch
 from xnorflow.train.schedules import factor
 
 __all__ = ["TrainingError", "accuracy", "make_optimizer", "precision", "train", "train_step"]
@@ -112,7 +112,8 @@ def _train(
             f"{recipe.batch_size} images equally; --set batch_size to a multiple"
         )
     model = recipe.build()
-    _start(recipe, model)
+    if not (run_dir / CHECKPOINT).is_file():
+        _start(recipe, model)
     # Images come with the channel last, and convolutions on a CPU are a quarter faster so.
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(recipe, model)
