@@ -50,7 +50,14 @@ def _environment() -> Iterator[None]:
 def _executable(verilog: str, top: str) -> Path:
     """The folder of the simulator of this Verilog; the first call builds it."""
     toolchain = find_toolchain()
-    tools = (toolchain.version, toolchain.compiler_version(), importlib.metadata.version("cocotb"))
+    cocotb = importlib.metadata.distribution("cocotb")
+    # Its libraries are linked by where they lie: another virtual environment needs its own model.
+    tools = (
+        toolchain.version,
+        toolchain.compiler_version(),
+        cocotb.version,
+        str(cocotb.locate_file("cocotb")),
+    )
     flags = (BUILD_FLAGS, MAKE_FLAGS, TIMESCALE)
 
     def build(folder: Path) -> None:
