@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xnorflow.boards.board import Board
+from xnorflow.synthesis.floorplan import planned
 from xnorflow.synthesis.report import REPORT, CriticalPath, Routed, read_report
 from xnorflow.synthesis.tools import (
     ECPPACK,
@@ -28,7 +29,7 @@ _PACKERS = {"ecp5": ECPPACK, "ice40": ICEPACK, "gowin": GOWIN_PACK}
 def place(
     board: Board, folder: Path, *, target_mhz: float, seed: int, leds: int = 0
 ) -> tuple[Routed, CriticalPath]:
-    """Place and route ``folder``/netlist.json.
+    """Place and route ``folder``/netlist.json; on an ECP5 with places for the array's block RAMs.
 
     Parameters
     ----------
@@ -46,8 +47,11 @@ def place(
     SynthesisError
         If nextpnr is missing, or fails: the design does not fit, or is not routed.
     """
+    netlist = "netlist.json"
+    if board.family == "ecp5":
+        netlist = planned(folder, board.nextpnr[0].lstrip("-"))
     arguments = [
-        *board.nextpnr, "--json", "netlist.json", "--freq", f"{target_mhz:g}",
+        *board.nextpnr, "--json", netlist, "--freq", f"{target_mhz:g}",
         "--timing-allow-fail", "--seed", str(seed), "--report", REPORT,
         *_FILES[board.family](board, folder, board.pins_of(leds)), *board.options,
     ]  # fmt: skip

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from xnorflow.synthesis.floorplan import planned
 from xnorflow.synthesis.report import REPORT, Routed, read_report
 from xnorflow.synthesis.tools import NEXTPNR_ECP5, run_tool
 
@@ -31,6 +32,8 @@ def place_and_route(
 ) -> Routed:
     """Place and route ``folder``/netlist.json, its pins but the clock's where the placer puts them.
 
+    The array's block RAMs get their places first (:mod:`xnorflow.synthesis.floorplan`).
+
     Not out of context: the clock would then use the wires of data.
 
     Parameters
@@ -54,7 +57,8 @@ def place_and_route(
         If nextpnr is missing, or fails: the design does not fit, or is not routed.
     """
     arguments = [
-        f"--{device}", "--speed", str(speed), "--package", "CABGA381", "--json", "netlist.json",
+        f"--{device}", "--speed", str(speed), "--package", "CABGA381",
+        "--json", planned(folder, device),
         "--lpf", "pins.lpf", "--lpf-allow-unconstrained",
         "--freq", f"{target_mhz:g}", "--timing-allow-fail", "--seed", str(seed),
         "--report", REPORT, *options,
