@@ -74,6 +74,7 @@ def test_unknown_options_list_the_known_ones(option: str) -> None:
         ("accumulator_width", 11),
         ("accumulator_width", 33),
         ("scale_width", 19),
+        ("popcount_levels", 3),
     ],
 )
 def test_values_out_of_range_are_named(name: str, value: int) -> None:

@@ -79,7 +79,10 @@ class FakeDevice:
             "version": INTERFACE_VERSION,
             "build_hash": 0x1234,
             "shape": g.streams | g.taps << 8 | g.columns << 16 | g.word_width << 24,
-            "widths": g.max_lanes | g.accumulator_width << 8 | g.scale_width << 16,
+            "widths": g.max_lanes
+            | g.accumulator_width << 8
+            | g.scale_width << 16
+            | g.popcount_levels << 24,
             "pixels_and_bus": g.pixels | g.weight_bus << 16,
         }
         self.log: list[str] = []

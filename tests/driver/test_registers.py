@@ -18,7 +18,7 @@ from xnorflow.gateware.registers import constant_values
     [
         "2x1x2x8",
         "8x8x128x64,activation_depth=1048576,weight_depth=1048576,accumulator_width=32",
-        "3x3x8x32,max_lanes=1,scale_width=8,layer_depth=256,scale_depth=4096,pool_depth=16",
+        "3x3x8x32,popcount_levels=1,max_lanes=1,scale_width=8,layer_depth=256,scale_depth=4096,pool_depth=16",
         "3x3x16x64,pixels=4,weight_bus=512",
     ],
 )

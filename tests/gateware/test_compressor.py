@@ -15,6 +15,7 @@ from tests.gateware.yosys import proof, prove
 
 from xnorflow.gateware import compressor
 from xnorflow.gateware.compressor import Bit, Compressor
+from xnorflow.gateware.element import LUTS
 from xnorflow.gateware.popcount import PopcountTree
 
 
@@ -23,7 +24,7 @@ def adders(m: Module, bits: object, family: str) -> Value:
     pairs = [Bit((next(bits), next(bits))) for _ in range(7)]  # type: ignore[call-overload]
     single = [Bit((next(bits),)) for _ in range(2)]  # type: ignore[call-overload]
     right = sum(bit.terms[0] ^ bit.terms[1] for bit in pairs) + sum(b.terms[0] for b in single)
-    compressed = Compressor(m, "proof", [[*pairs, *single]])
+    compressed = Compressor(m, "proof", LUTS[2], columns=[[*pairs, *single]])
     compressed._add()
     assert all(len(bit.terms) == 1 for column in compressed.columns for bit in column)
     assert sum(map(len, compressed.columns)) < 9
@@ -61,8 +62,8 @@ def test_the_tests_own_cells_are_the_familys() -> None:
 
 
 class Count(wiring.Component):
-    def __init__(self, width: int, levels: int) -> None:
-        self.width, self.levels = width, levels
+    def __init__(self, width: int, levels: int, luts: int) -> None:
+        self.width, self.levels, self.luts = width, levels, luts
         super().__init__(
             {"a": In(width), "b": In(width), "idle": In(1), "o": Out(range(width + 1))}
         )
@@ -75,22 +76,23 @@ class Count(wiring.Component):
             m.d.sync += later.eq(idle)
             idle = later
         pairs = list(zip(self.a, self.b, strict=True))
-        count, last = Compressor(m, "count").count(pairs, self.levels, idle)
+        count, last = Compressor(m, "count", self.luts).count(pairs, self.levels, idle)
         assert len(count) == (self.width - 1).bit_length()
         m.d.comb += self.o.eq(count + last)
         return m
 
 
+@pytest.mark.parametrize("step", LUTS)
 @pytest.mark.parametrize("width", [8, 16, 32, 64])
-def test_counts_pairs_that_differ(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_pairs_that_differ(width: int, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many levels as the tree of carry chains has."""
     monkeypatch.setattr(compressor, "two_outputs", add_two_outputs)
-    levels, rng = PopcountTree(width).cycles, random.Random(width)
+    levels, rng = PopcountTree(width, step).cycles, random.Random(width)
     ones = (1 << width) - 1
     inputs = [{"a": rng.getrandbits(width), "b": rng.getrandbits(width)} for _ in range(200)]
     inputs += [{"a": ones << at & ones, "b": 0} for at in range(width + 1)]
     inputs = [{**each, "idle": int(rng.random() < 0.2)} for each in inputs] + [{}] * levels
-    seen = trace(Count(width, levels), inputs, "o")
+    seen = trace(Count(width, levels, LUTS[step]), inputs, "o")
     for at, now in enumerate(inputs[:-levels]):
         right = 0 if now["idle"] else popcount(now["a"] ^ now["b"])
         assert seen[at + levels]["o"] == right

@@ -7,11 +7,9 @@ import pytest
 from tests.gateware.helpers import SHAPES, geometry_of
 
 from xnorflow.compile import cycles, plan
-from xnorflow.core.flat import popcount_cycles
 from xnorflow.gateware.accelerator import Accelerator
 from xnorflow.gateware.array import SystolicArray
 from xnorflow.gateware.collector import Collector
-from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.fabric import Fabric
 from xnorflow.gateware.fetch import Fetch
 from xnorflow.gateware.foot import Feet
@@ -19,12 +17,14 @@ from xnorflow.gateware.issuer import Issuer
 from xnorflow.gateware.outwalk import OutputWalk
 from xnorflow.gateware.pacer import READ_CYCLES, Pacer
 from xnorflow.gateware.pool import Pool
+from xnorflow.gateware.popcount import PopcountTree
 from xnorflow.gateware.store import ProgramStore
 from xnorflow.gateware.threshold import ThresholdUnit
 from xnorflow.gateware.weightbank import WeightBank
 from xnorflow.gateware.writepath import WritePath
 
 ALL = [*SHAPES, "2x1x5x64", "8x2x24x8", "2x2x128x32", "3x3x32x64,weight_bus=144,pixels=2"]
+ALL += ["3x3x32x64,popcount_levels=1", "3x1x4x16,popcount_levels=1"]
 
 
 def test_cycles_of_single_components() -> None:
@@ -37,7 +37,7 @@ def test_cycles_of_single_components() -> None:
     # A row that reads what another one wrote last, or the input, starts after that.
     assert WritePath.latency_cycles < cycles.START_CYCLES
     assert Pool.line_cycles == plan.POOL_TURNAROUND_CYCLES
-    assert Collector.latency_cycles <= cycles.COLLECT_CYCLES
+    assert 1 + Collector.latency_cycles == cycles.COLLECT_CYCLES  # Deskew's register
 
 
 @pytest.mark.parametrize("max_lanes", [1, 2, 3])
@@ -45,7 +45,7 @@ def test_cycles_of_single_components() -> None:
 def test_cycles_of_a_geometry(shape: str, max_lanes: int) -> None:
     geometry = geometry_of(shape, max_lanes=max_lanes)
     assert SystolicArray.cycles(geometry) == cycles.array_cycles(geometry)
-    assert ElementRow.popcount_cycles(geometry) == popcount_cycles(geometry)
+    assert PopcountTree.of(geometry).cycles == geometry.popcount_cycles
     assert Fabric.foot_cycles(geometry) == cycles.sum_cycles(geometry)
     assert Feet.cycles(geometry) == cycles.FOOT_SUM_CYCLES + max_lanes
     assert ThresholdUnit.cycles(geometry) == max_lanes

@@ -24,7 +24,7 @@ from xnorflow.gateware.target import Target
 FORMS = ("portable", "ice40", "chained", "compressed")
 
 # Shape and row: every word width; loads of 1, 2, 4, 8 and 16 beats; 1, 2 and 4 columns a hop;
-# sums that double; several pixel streams.
+# sums that double; several pixel streams; registers at every level.
 CASES = (
     ("2x1x2x8", 1),
     ("3x1x3x8,weight_bus=72", 2),
@@ -36,6 +36,11 @@ CASES = (
     ("3x3x2x64,weight_bus=144", 8),
     ("3x3x3x64,weight_bus=288", 0),
     ("2x2x2x64,weight_bus=256,pixels=2", 2),
+    ("3x1x3x8,popcount_levels=1", 2),
+    ("3x3x4x16,popcount_levels=1", 3),
+    ("3x3x4x32,pixels=2,popcount_levels=1", 8),
+    ("3x3x4x64,popcount_levels=1", 7),
+    ("3x3x3x64,weight_bus=288,popcount_levels=1", 0),
 )
 
 
@@ -205,7 +210,7 @@ def test_latency_and_largest_sum(shape: str, row: int, form: str) -> None:
         for cycle in range(140)
     ]
     sums = [out["sums_out"] for out in trace(dut, inputs, "sums_out")]
-    assert dut.latency_cycles == ElementRow.popcount_cycles(geometry) + 1
+    assert dut.latency_cycles == geometry.popcount_cycles + 1
     highest = [above + word] * lanes
     assert [at for at, each in enumerate(sums) if each == highest] == [5 + dut.latency_cycles]
     # Registers without a reset start at 0 in simulation.

@@ -177,7 +177,7 @@ def test_convolution(shape: str) -> None:
 
     foot = Fabric.foot_cycles(geometry)
     assert foot == Fetch.latency_cycles + SystolicArray.cycles(geometry)
-    late = foot + geometry.hops - 1 + Feet.cycles(geometry)
+    late = foot + geometry.hops + Feet.cycles(geometry)
     assert late <= Fabric.flush_cycles(geometry)
     second = len(setup) + len(beats) // 2
     expected = {second + n + late: codes_of(job, x) for n, x in enumerate(job.outputs)}

@@ -10,9 +10,10 @@ from xnorflow.gateware.popcount import PopcountTree
 WIDTHS = (8, 16, 32, 64)
 
 
+@pytest.mark.parametrize("step", [1, 2])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_every_bit_enters_once(width: int) -> None:
-    tree = PopcountTree(width)
+def test_every_bit_enters_once(width: int, step: int) -> None:
+    tree = PopcountTree(width, step)
     bits = [bit for node in range(tree.nodes(1)) for bit in tree.leaf(node)]
     assert {tree.delay(bit) for bit in bits} == {0}
     for level in range(2, tree.levels + 1):

@@ -22,7 +22,7 @@ INPUTS = {
 }
 OPTIONS = (
     "activation_depth=100,weight_depth=200,accumulator_depth=300,layer_depth=5,pixels=2,"
-    "weight_bus=77,scale_depth=60,pool_depth=7,max_lanes=2,accumulator_width=20,scale_width=10"
+    "weight_bus=77,scale_depth=60,pool_depth=7,max_lanes=2,accumulator_width=20,scale_width=10,popcount_levels=1"
 )
 
 
@@ -50,7 +50,7 @@ def test_every_register_reads_as_the_table_says(shape: str) -> None:
         "layer_depth": 5,
         "scale_depth": 60,
         "pool_depth": 7,
-        "widths": int.from_bytes([2, 20, 10, 0], "little"),
+        "widths": int.from_bytes([2, 20, 10, 1], "little"),
         "command": 0,
         "images": 0,
         "limits": 0,

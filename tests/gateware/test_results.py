@@ -39,7 +39,7 @@ class Block:
 
     def expected(self) -> list[int]:
         return [
-            int(value)
+            -int(value)
             for count, values in zip(self.channels, self.values, strict=True)
             for value in values[:count].T.ravel()
         ]
@@ -148,7 +148,7 @@ def test_refuses_a_depth_that_no_fifo_has() -> None:
 def test_reset_in_mid_position() -> None:
     geometry = geometry_of("2x1x2x8")
     ask = {"promise": 1, "channels": 2, "end": 1, "results.ready": 1}
-    come = {"promise": 0, "values": [5, -6], "valids": 3}
+    come = {"promise": 0, "values": [-5, 6], "valids": 3}
     wait = {"promise": 0}
     quiet = {"rst": 0, "valids": 0}
     stimulus = [

@@ -48,7 +48,10 @@ def constant_registers(
         "build_hash": build_hash,
         "shape": g.streams | g.taps << 8 | g.columns << 16 | g.word_width << 24,
         **{f"{name}_depth": getattr(g, f"{name}_depth") for name in memories},
-        "widths": g.max_lanes | g.accumulator_width << 8 | g.scale_width << 16,
+        "widths": g.max_lanes
+        | g.accumulator_width << 8
+        | g.scale_width << 16
+        | g.popcount_levels << 24,
         "pixels_and_bus": g.pixels | g.weight_bus << 16,
     }
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.simulation import mock
 
-from xnorflow.core.registers import MAGIC, REGISTERS, DeviceError
+from xnorflow.core.registers import INTERFACE_VERSION, MAGIC, REGISTERS, DeviceError
 from xnorflow.driver.accelerator import Accelerator
 from xnorflow.driver.errors import DeviceFault, DeviceMismatch, DeviceTimeout
 from xnorflow.simulation import transport as module
@@ -106,7 +106,7 @@ def test_a_trace_that_cannot_be_written_says_so(design, tmp_path):
     ("register", "value", "message"),
     [
         ("magic", MAGIC ^ 1, "0x584e4f53, an xnorflow device has 0x584e4f52"),
-        ("version", 99, "interface version 99, this driver speaks 2"),
+        ("version", 99, f"interface version 99, this driver speaks {INTERFACE_VERSION}"),
         ("build_hash", 5, "build hash 0x00000005, but 0xc0ffee01 was expected"),
         ("shape", 0, "no possible geometry .*word_width"),
         ("shape", 0xFFFFFFFF, "no possible geometry"),

@@ -105,6 +105,10 @@ class DecoderProof(wiring.Component):
         return m
 
 
+BYTE_CYCLES = 4
+"""That the sender has each of a frame's bytes."""
+
+
 class EncoderProof(wiring.Component):
     """What the sender puts on the line is frames by the book: undone, they are what went in.
 
@@ -151,9 +155,11 @@ class EncoderProof(wiring.Component):
         stream_waits(m, sender.frame, name="frame", assume=True)
         stream_waits(m, sender.line, name="line")
 
-        # In: a frame's bytes, where there is room, and then the CRC's.
+        # In: a frame's bytes, where there is room, and then the CRC's; the next frame waits.
         size = Signal(range(self.most + 1))  # bytes of this frame that went in
-        check = Signal(range(CHECK_BYTES + 1))  # bytes of its CRC to come
+        after = Signal(range(FrameSender.frame_cycles(1)))  # cycles after its last one; or 0
+        check = after - BYTE_CYCLES - 1  # the byte of its CRC
+        checks = (after > BYTE_CYCLES) & (after <= BYTE_CYCLES + CHECK_BYTES)
         took = self.valid & sender.frame.ready
         room = inside.signal("used") < self.depth // 2
         with m.If(self.valid & (size == 0)):
@@ -165,12 +171,10 @@ class EncoderProof(wiring.Component):
         with m.If(took):
             m.d.sync += size.eq(size + 1)
             with m.If(self.last):
-                m.d.sync += [size.eq(0), check.eq(CHECK_BYTES)]
-        sum_byte = Signal(8)
-        m.d.comb += sum_byte.eq(crc.word_select((CHECK_BYTES - check)[:2], 8))
-        with m.If(check != 0):
-            m.d.sync += check.eq(check - 1)
-            m.d.comb += Assert(~sender.frame.ready)
+                m.d.sync += [size.eq(0), after.eq(1)]
+        with m.If(after != 0):
+            m.d.comb += Assume(~self.valid)
+            m.d.sync += after.eq(Mux(after == FrameSender.frame_cycles(1) - 1, 0, after + 1))
 
         # Out: decoded by the book.
         byte = sender.line.payload
@@ -192,13 +196,13 @@ class EncoderProof(wiring.Component):
         item = Signal(data.StructLayout({"byte": 8, "first": 1}))
         left_item = Signal.like(item)
         m.d.comb += [
-            item.byte.eq(Mux(check != 0, sum_byte, self.byte)),
+            item.byte.eq(Mux(checks, crc.word_select(check[:2], 8), self.byte)),
             item.first.eq(took & (size == 0)),
             left_item.byte.eq(Mux(left == 0, 0, byte)),
             left_item.first.eq(~some),
         ]
         Tracked(
-            m, enter=took | (check != 0), item=item, mark=self.mark, leave=emits, left=left_item,
+            m, enter=took | checks, item=item, mark=self.mark, leave=emits, left=left_item,
             limit=self.depth,
         )  # fmt: skip
         return m
@@ -217,7 +221,7 @@ PROOFS = [
         "cobs-encoder-1",
         "the sender's frames, decoded by the book, are the bytes that went in, and 4 of any CRC",
         lambda: EncoderProof(1),
-        depth=18,
+        depth=20,
         bounded=True,
         fault=Edit("links.sender", "(place - code)[:8]", "(place - code - 1)[:8]"),
         fault_depth=18,

@@ -36,7 +36,7 @@ _TAIL = """
 - The compressed form (`xc7`) of words of 32 and 64 bits: solvers find the sum of so many bits in another order too hard.
   `tests/gateware` proves its full adders, and simulates it at those widths.
 - That `valid` never depends on `ready` in the same cycle.
-- The links' engine, and that its buffer of data loses nothing: their tests drive them with damaged frames.
+- The links' engine, which says what its buffers keep: its tests drive it with damaged frames.
 """
 
 

@@ -166,11 +166,12 @@ def _proof(shape: str, row: int, family: str) -> Proof:
     geometry = Geometry.parse(shape)
     suffix = "-doubling" if geometry.doubles(row) else ""
     suffix += f"-{geometry.pixels}-pixels" if geometry.pixels > 1 else ""
+    suffix += "-every-level" if geometry.popcount_levels == 1 else ""
     return Proof(
         f"element-{geometry.word_width}-{family}{suffix}",
         "sums_out = (sums_in << double) + popcount(word ^ weights), or + 0 where idle",
         lambda: ElementProof(geometry, row),
-        depth=PopcountTree(geometry.word_width).levels + 2,
+        depth=PopcountTree.of(geometry).levels + 2,
         fault=_FAULTS[family],
         family=family,
     )
@@ -180,4 +181,5 @@ _WIDTHS = {PORTABLE: (8, 16, 32, 64), "ecp5": (8, 16, 32, 64), "xc7": (8, 16)}
 
 PROOFS = [
     *(_proof(f"2x1x3x{width}", 1, form) for form, widths in _WIDTHS.items() for width in widths),
+    *(_proof(f"2x1x3x{width},popcount_levels=1", 1, "ecp5") for width in (16, 64)),
 ]

@@ -75,7 +75,7 @@ class RestingProof(wiring.Component):
     @staticmethod
     def depth(geometry: Geometry) -> int:
         """Cycles of the induction: whatever was loaded before has come to rest."""
-        return geometry.weight_load_cycles + 2 * (ElementRow.popcount_cycles(geometry) + 1)
+        return geometry.weight_load_cycles + 2 * (geometry.popcount_cycles + 1)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -113,8 +113,9 @@ _OTHER_LANE = Edit(
 
 def _proof(shape: str, fault: Edit) -> Proof:
     geometry = Geometry.parse(shape)
+    suffix = "-every-level" if geometry.popcount_levels == 1 else ""
     return Proof(
-        f"resting-{geometry.word_width}-by-{geometry.weight_beat}",
+        f"resting-{geometry.word_width}-by-{geometry.weight_beat}{suffix}",
         "a word's bit, as late as it comes, meets the loaded weight; loads and words in any order",
         lambda: RestingProof(geometry),
         depth=RestingProof.depth(geometry),
@@ -132,5 +133,7 @@ PROOFS = [
         ("2x1x3x64,weight_bus=32", _OTHER_LANE),
         ("3x3x3x64,weight_bus=288", _TOO_EARLY),
         ("2x1x3x64,weight_bus=512", _TOO_EARLY),
+        ("2x1x3x64,weight_bus=32,popcount_levels=1", _OTHER_LANE),
+        ("3x3x3x64,weight_bus=288,popcount_levels=1", _TOO_EARLY),
     )
 ]

@@ -119,13 +119,7 @@ class Accelerator(wiring.Component):
         ]
         wiring.connect(m, wiring.flipped(self.config), loader.words)
         wiring.connect(m, wiring.flipped(self.pixels), formatter.pixels)
-        sent = shifter.results
-        m.d.comb += [
-            self.results.valid.eq(sent.valid),
-            sent.ready.eq(self.results.ready),
-            self.results.payload.last.eq(sent.payload.last),
-            self.results.payload.data.eq(-sent.payload.data),  # the feet hold them negated
-        ]
+        wiring.connect(m, shifter.results, wiring.flipped(self.results))
 
         # Packets to program store and columns.
         m.d.comb += [

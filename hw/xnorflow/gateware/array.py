@@ -112,7 +112,7 @@ class SystolicArray(wiring.Component):
     @staticmethod
     def cycles(geometry: Geometry) -> int:
         """Cycles from a beat's words at row 0 to column 0's sum."""
-        return geometry.rows + ElementRow.popcount_cycles(geometry)
+        return geometry.rows + geometry.popcount_cycles
 
     @property
     def latency_cycles(self) -> int:

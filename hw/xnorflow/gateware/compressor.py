@@ -16,9 +16,6 @@ from amaranth.hdl import Instance
 
 __all__ = ["Compressor"]
 
-LUT_LEVELS = 5
-"""Most LUTs between two registers."""
-
 
 def two_outputs(
     m: Module, inputs: Sequence[Value], functions: Sequence[Callable[..., int]]
@@ -57,12 +54,15 @@ class Compressor:
     m : Module
     name : str
         Of the registers.
+    luts : int
+        Most LUTs between two registers.
     columns : list of list of Bit
         The bits of weight 1, 2, 4, ...
     """
 
     m: Module
     name: str
+    luts: int
     columns: list[list[Bit]] = field(default_factory=list)
 
     def count(
@@ -135,10 +135,9 @@ class Compressor:
         alone.append((bit.terms, wanted))
         bit.terms, bit.luts = (wanted,), 1
 
-    @staticmethod
-    def _choose(column: list[Bit]) -> list[Bit]:
+    def _choose(self, column: list[Bit]) -> list[Bit]:
         """Three bits for the next full adder, XORs first; none if it would be too late."""
-        ready = [bit for bit in column if bit.luts < LUT_LEVELS]
+        ready = [bit for bit in column if bit.luts < self.luts]
         pairs = [bit for bit in ready if len(bit.terms) == 2]
         single = sorted((bit for bit in ready if len(bit.terms) == 1), key=lambda bit: bit.luts)
         if pairs and single:

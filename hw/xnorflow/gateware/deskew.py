@@ -12,7 +12,9 @@ __all__ = ["Deskew"]
 
 
 class Deskew(wiring.Component):
-    """Delays hop h's codes by ``hops - 1 - h`` cycles, so that a position's codes meet.
+    """Delays hop h's codes by ``hops - h`` cycles, so that a position's codes meet.
+
+    The last hop's too, for what takes them may lie far away.
 
     Members
     -------
@@ -42,10 +44,10 @@ class Deskew(wiring.Component):
         for index in range(geometry.columns * geometry.pixels):
             code = self.codes[index]
             hop = index // (geometry.columns_per_hop * geometry.pixels)
-            for step in range(geometry.hops - 1 - hop):
+            for step in range(geometry.hops - hop):
                 later = Signal(code_layout(geometry), name=f"code_{index}_{step}")
                 m.d.sync += later.eq(code)
                 code = later
             m.d.comb += self.o[index].eq(code)
-        m.d.comb += self.o_valid.eq(self.valids[geometry.columns - 1])
+        m.d.sync += self.o_valid.eq(self.valids[geometry.columns - 1])
         return m

@@ -27,6 +27,9 @@ SHORT_CHAINS = ("ice40", "gowin")
 TWO_OUTPUTS = ("xc7",)
 """Families with a LUT that is a full adder."""
 
+LUTS = {1: 3, 2: 5}
+"""There, most LUTs between two registers, by ``popcount_levels``."""
+
 
 class ElementRow(wiring.Component):
     """Counts mismatches between streaming words and resting weights, and adds them to the sums.
@@ -75,7 +78,7 @@ class ElementRow(wiring.Component):
             raise ValueError(f"ElementRow: row must be from 0 to {geometry.rows - 1}, not {row}")
         self.geometry = geometry
         self.row = row
-        self.tree = PopcountTree(geometry.word_width)
+        self.tree = PopcountTree.of(geometry)
         lanes = geometry.columns_per_hop * geometry.pixels
         above = geometry.sum_width(row - 1) if row else 1
         super().__init__(
@@ -91,21 +94,16 @@ class ElementRow(wiring.Component):
         )
 
     @staticmethod
-    def popcount_cycles(geometry: Geometry) -> int:
-        """Cycles from a word to its count."""
-        return PopcountTree(geometry.word_width).cycles
-
-    @staticmethod
     def load_windows(geometry: Geometry) -> list[Window]:
         """The windows of ``loads``."""
-        tree = PopcountTree(geometry.word_width)
+        tree = PopcountTree.of(geometry)
         delays = [tree.delay(bit) for bit in range(tree.width)]
         return load_windows(delays, geometry.weight_beat)
 
     @property
     def latency_cycles(self) -> int:
         """Cycles from a word to the sum that counts it."""
-        return self.popcount_cycles(self.geometry) + 1
+        return self.tree.cycles + 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -289,7 +287,7 @@ class ElementRow(wiring.Component):
             )
             for pixel in range(geometry.pixels):
                 pairs = list(zip(self.words[pixel], resting, strict=True))
-                compressor = Compressor(m, f"{column}_{pixel}")
+                compressor = Compressor(m, f"{column}_{pixel}", LUTS[geometry.popcount_levels])
                 count, last = compressor.count(pairs, tree.cycles, idle[pixel])
                 adders.append(self._falling(m, column * geometry.pixels + pixel, count, last))
         add_chains(m, family, adders, cap=1)

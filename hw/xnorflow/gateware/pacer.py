@@ -6,7 +6,6 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from xnorflow.core.geometry import Geometry
-from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.foot import Feet
 from xnorflow.gateware.layouts import row_layout, segment_layout
 from xnorflow.gateware.weightbank import WeightBank
@@ -69,7 +68,7 @@ class Pacer(wiring.Component):
 
         When that reaches the feet, the banks have given the last row its weights.
         """
-        way = ElementRow.popcount_cycles(geometry) + Feet.record_wait(geometry)
+        way = geometry.popcount_cycles + Feet.record_wait(geometry)
         return max(0, geometry.weight_load_cycles - 1 - WeightBank.latency_cycles - way)
 
     @classmethod
@@ -90,7 +89,7 @@ class Pacer(wiring.Component):
         weights = max(geometry.weight_load_cycles + geometry.rows - 1, Feet.TURNAROUND_CYCLES + 1)
         if not records:
             return weights
-        way = geometry.rows + ElementRow.popcount_cycles(geometry) + Feet.record_wait(geometry)
+        way = geometry.rows + geometry.popcount_cycles + Feet.record_wait(geometry)
         last = cls.record_offset(geometry) + geometry.record_words
         return max(weights, last + way + 1 + WeightBank.latency_cycles)
 

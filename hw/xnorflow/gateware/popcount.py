@@ -3,13 +3,16 @@
 
 A word of W bits is counted by a tree over its first W - 1 bits: a leaf adds three bits to a count
 of two, a node adds two counts of n bits and one more bit to a count of n + 1; that bit is the
-adder's carry-in. The W-th bit is the carry-in of whatever the count is added to. Every second
-level is registered, and the last one; bits that enter behind k registers do so k cycles late.
+adder's carry-in. The W-th bit is the carry-in of whatever the count is added to. Every level or
+every second one is registered, and the last one; bits that enter behind k registers do so k cycles
+late.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from xnorflow.core.geometry import Geometry
 
 __all__ = ["PopcountTree"]
 
@@ -26,9 +29,17 @@ class PopcountTree:
     ----------
     width : int
         Bits of a word, a power of two from 8.
+    step : int
+        Levels between two registers.
     """
 
     width: int
+    step: int = 2
+
+    @classmethod
+    def of(cls, geometry: Geometry) -> PopcountTree:
+        """The tree of a geometry's words."""
+        return cls(geometry.word_width, geometry.popcount_levels)
 
     @property
     def levels(self) -> int:
@@ -38,11 +49,11 @@ class PopcountTree:
     @property
     def cycles(self) -> int:
         """Registers from a word to its count."""
-        return (self.levels + 1) // 2
+        return -(-self.levels // self.step)
 
     def registered(self, level: int) -> bool:
         """Whether a level's counts go through registers."""
-        return level % 2 == 0 or level == self.levels
+        return level % self.step == 0 or level == self.levels
 
     @property
     def count_width(self) -> int:
@@ -79,4 +90,4 @@ class PopcountTree:
         if slot == 0:  # the last bit
             return self.cycles - 1
         level = (slot & -slot).bit_length() + 1
-        return (level - 1) // 2
+        return (level - 1) // self.step

@@ -104,5 +104,8 @@ def constant_values(geometry: Geometry, build_hash: int) -> dict[str, int]:
         "pool_depth": geometry.pool_depth,
         "pixels_and_bus": geometry.pixels | geometry.weight_bus << 16,
         "limits": geometry.limits_hash,
-        "widths": geometry.max_lanes | geometry.accumulator_width << 8 | geometry.scale_width << 16,
+        "widths": geometry.max_lanes
+        | geometry.accumulator_width << 8
+        | geometry.scale_width << 16
+        | geometry.popcount_levels << 24,
     }

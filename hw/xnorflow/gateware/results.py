@@ -32,7 +32,8 @@ class ResultShifter(wiring.Component):
     """Sends a position's accumulators: for each pixel stream, columns 0 .. channels - 1.
 
     A mark walks over the columns, one a cycle, and a tree of ORs gathers the marked value into a
-    FIFO, from which the results' stream is fed: leaving overlaps computing.
+    FIFO, from which the results' stream is fed: leaving overlaps computing. The last level of the
+    tree takes the sign back.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ class ResultShifter(wiring.Component):
     Members
     -------
     values : In(signed(accumulator_width)), one a column and pixel stream
-        Accumulators; index ``column * pixels + pixel``.
+        Accumulators, negated; index ``column * pixels + pixel``.
     valids : In(columns)
         A position's values come, hop by hop, a cycle apart: the first column's counts.
     promise : In(1)
@@ -196,9 +197,14 @@ class ResultShifter(wiring.Component):
         values = [self._gated(m, index, other) for index, other in enumerate(unmarked)]
         for level in range(self._levels):
             groups = [values[at : at + GROUP] for at in range(0, len(values), GROUP)]
-            values = [Signal(width, name=f"gathered_{level}_{at}") for at in range(len(groups))]
+            ends = level == self._levels - 1
+            values = [
+                Signal(width + ends, name=f"gathered_{level}_{at}", reset_less=True)
+                for at in range(len(groups))
+            ]
             for found, group in zip(values, groups, strict=True):
-                m.d.sync += found.eq(reduce(or_, group))
+                gathered = reduce(or_, group)
+                m.d.sync += found.eq(-gathered.as_signed() if ends else gathered)
         # The first value is marked as it comes: a cycle more where its gate is a register.
         for level in range(self._levels + (not self.capture)):
             flags = [Signal(name=f"{name}_{level}") for name in ("sending", "last")]
@@ -255,7 +261,8 @@ class ResultShifter(wiring.Component):
     def _gated(self, m: Module, index: int, unmarked: Value) -> Value:
         """A value where its mark is, else 0."""
         value = self.values[index].as_unsigned()
-        kept = Signal(len(value), name=f"kept_{index}")
+        # Without a reset, which would have to reach all of them in a cycle: marks choose.
+        kept = Signal(len(value), name=f"kept_{index}", reset_less=True)
         if self.capture:
             with m.If(self.valids[index // self.geometry.pixels]):
                 m.d.sync += kept.eq(value)

@@ -51,7 +51,8 @@ class ProgramStore(wiring.Component):
     Members
     -------
     bus : In(bus_layout)
-        Configuration writes.
+        Configuration writes. What they change is known two cycles later, so the last one to a
+        row must not come with a ``fetch``: programs end with other writes.
     rewind, fetch, take : In(1)
         The next row is row 0; fetch the next row; ``row`` is the one that was fetched, from
         ``fetch_cycles`` after ``fetch`` on.
@@ -93,11 +94,16 @@ class ProgramStore(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        geometry, bus = self.geometry, self.bus
+        geometry = self.geometry
         words = row_words(geometry)
+        # Of the memories' own: what the bus says here, a cycle later.
+        bus = Signal(self.bus.shape(), reset_less=True)
+        m.d.sync += bus.eq(self.bus)
 
         def writes(target: Target) -> Signal:
-            return bus.valid & (bus.target == target)
+            own = Signal(name=f"writes_{target.name.lower()}")
+            m.d.sync += own.eq(self.bus.valid & (self.bus.target == target))
+            return own
 
         # A row moves into a register word by word, from the top, while another one runs.
         contents = self.contents
@@ -112,9 +118,8 @@ class ProgramStore(wiring.Component):
         asked, of_first = Signal(BlockMemory.latency_cycles), Signal(BlockMemory.latency_cycles)
         last = Signal(BlockMemory.latency_cycles)
         arrives, first, row_ends = asked[-1], Signal(), last[-1]
-        written = Signal()
+        written = writes(Target.LAYER)
         m.d.comb += [
-            written.eq(writes(Target.LAYER)),
             memory.write_enable.eq(written),
             memory.write_address.eq(bus.address),
             memory.write_data.eq(bus.data),
@@ -165,7 +170,7 @@ class ProgramStore(wiring.Component):
             self.scale.eq(scales.read_data),
         ]
 
-        rows, block = block_constants(m, bus, contents)
+        rows, block = block_constants(m, self.bus, contents)
         m.d.comb += [self.rows.eq(rows), self.block.eq(block)]
         return m
 

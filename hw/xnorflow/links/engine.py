@@ -244,7 +244,7 @@ class LinkEngine(wiring.Component):
             with m.State("head"):
                 m.d.comb += frame.valid.eq(1)
                 fields = (session, sequence, Cat(opcode[:4], took), expected, credit)
-                with m.If(index < len(fields) - 1):  # it may change while its bits go
+                with m.If(index < len(fields) - 1):  # it stays once it is offered
                     m.d.sync += credit.eq(inbox.credit)
                 with m.Switch(index):
                     for place, field in enumerate(fields):

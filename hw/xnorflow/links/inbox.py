@@ -24,14 +24,16 @@ class Inbox(wiring.Component):
     data, write : In
         A byte behind a frame's head; its CRC's bytes come too.
     keep : In(1)
-        All of them but the CRC's belong to the stream ``keep_config`` names. Not in a cycle
-        with ``write``.
+        All of them but the CRC's belong to the stream ``keep_config`` names: once a frame, its
+        CRC there, only while ``fits``, for words only while ``whole``. Not in a cycle with
+        ``write``, and neither of them in one with ``begin`` or ``clear``, or after it until the
+        next ``begin``.
     keep_config : In(1)
         Words of the configuration stream instead of bytes of the pixel stream.
     begin : In(1)
         The next byte is a new frame's; forgets what was not kept.
     clear : In(1)
-        Forgets everything; wins over ``keep``.
+        Forgets everything.
     fits : Out(1)
         All bytes of this frame so far found room, and nothing is kept for the other stream.
     whole : Out(1)
@@ -78,7 +80,8 @@ class Inbox(wiring.Component):
         empty = Signal()
 
         # In: on trial.
-        full, room = Signal(), Signal.like(trial)
+        full = Signal()
+        room = Signal.like(trial)
         m.d.comb += [
             full.eq((trial + 1)[: len(trial)] == taken),
             write.en.eq(self.write & ~full),
@@ -99,7 +102,9 @@ class Inbox(wiring.Component):
             m.d.sync += [trial.eq(kept), found_room.eq(1)]
 
         # Out: a byte waits in the memory's output register.
-        some, fetch, move = Signal(), Signal(), Signal()
+        some = Signal()
+        fetch = Signal()
+        move = Signal()
         m.d.comb += [
             fetch.eq((taken != kept) & (~some | move) & ~write.en),
             read.en.eq(fetch),

@@ -48,7 +48,7 @@ class FrameSender(wiring.Component):
     @staticmethod
     def frame_cycles(n: int) -> int:
         """Cycles from a frame's first byte to the next frame's, for n bytes without the CRC."""
-        return 4 * n + CHECK_BYTES + 2
+        return 4 * n + CHECK_BYTES + 3
 
     def __init__(self, *, depth: int) -> None:
         if depth & (depth - 1) or depth < 4 * answer_bytes(MAX_WORDS):
@@ -75,26 +75,31 @@ class FrameSender(wiring.Component):
         place = Signal.like(code, init=1)  # the next byte's
         whole = Signal.like(code)  # complete frames lie before this place
         taken = Signal.like(code)  # the line's next byte
+        # A register of its own: where the byte comes from, and the CRC, are long ways already.
+        held, full = Signal(framed_byte), Signal()
         byte = Signal(8)
         put, zero = Signal(), Signal()
         step = Signal(range(CHECK_BYTES))
         pair = Signal(2)  # of the byte's bits; the CRC takes one a cycle
 
         m.d.comb += [
-            byte.eq(self.frame.payload.byte),
+            byte.eq(held.byte),
             crc.data.eq(byte.word_select(pair, 2)),
             zero.eq(byte == 0),
+            self.frame.ready.eq(~full),
         ]
         with m.FSM():
             with m.State("body"):
                 m.d.comb += [
-                    self.frame.ready.eq(pair == 3),
-                    crc.valid.eq(self.frame.valid),
-                    put.eq(self.frame.valid & self.frame.ready),
+                    crc.valid.eq(full),
+                    put.eq(full & (pair == 3)),
+                    self.frame.ready.eq(~full | put),
                 ]
-                with m.If(self.frame.valid):
+                with m.If(full):
                     m.d.sync += pair.eq(pair + 1)
-                with m.If(put & self.frame.payload.last):
+                with m.If(put):
+                    m.d.sync += full.eq(0)
+                with m.If(put & held.last):
                     m.next = "check"
             with m.State("check"):
                 m.d.comb += [byte.eq(crc.crc.word_select(step, 8)), put.eq(1)]
@@ -117,6 +122,9 @@ class FrameSender(wiring.Component):
             m.d.sync += place.eq(place + 1)
             with m.If(zero):
                 m.d.sync += code.eq(place)
+
+        with m.If(self.frame.valid & self.frame.ready):
+            m.d.sync += [held.eq(self.frame.payload), full.eq(1)]
 
         used = Signal.like(code)
         fetch = Signal()

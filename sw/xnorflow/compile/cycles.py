@@ -9,7 +9,7 @@ from itertools import pairwise
 from xnorflow.compile.flat import flat_row_cycles
 from xnorflow.compile.plan import LayerPlan
 from xnorflow.compile.rows import Row
-from xnorflow.core.flat import is_flat, popcount_cycles
+from xnorflow.core.flat import is_flat
 from xnorflow.core.geometry import PIXEL_BITS, Geometry
 from xnorflow.core.program import row_words
 
@@ -23,8 +23,8 @@ READ_CYCLES = 3
 FETCH_CYCLES = 7
 WEIGHT_BANK_CYCLES = 3
 FOOT_SUM_CYCLES = 4
-COLLECT_CYCLES = 4
-"""From a position's codes to the last write of a result of one write."""
+COLLECT_CYCLES = 5
+"""From a position's last codes to the last write of a result of one write."""
 START_CYCLES = 13
 """From a row's start to its first load's first beat."""
 CONTROL_CYCLES = 5
@@ -39,7 +39,7 @@ LOSSES = (
 
 def array_cycles(geometry: Geometry) -> int:
     """Cycles from a word at the first row to the column's sum."""
-    return geometry.rows + popcount_cycles(geometry)
+    return geometry.rows + geometry.popcount_cycles
 
 
 def sum_cycles(geometry: Geometry) -> int:

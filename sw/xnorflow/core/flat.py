@@ -11,19 +11,13 @@ from dataclasses import dataclass
 from xnorflow.core.geometry import LIMITS, Geometry
 from xnorflow.core.program import row_words
 
-__all__ = ["FlatTiming", "is_flat", "popcount_cycles"]
+__all__ = ["FlatTiming", "is_flat"]
 
 
 def is_flat(geometry: Geometry) -> bool:
     """Whether every row that the geometry allows is one of a fully connected layer of one lane."""
     fixed = {name: low for name, low, high in geometry.limits if low == high}
     return all(fixed.get(name) == value for name, value in LIMITS["mlp"].items())
-
-
-def popcount_cycles(geometry: Geometry) -> int:
-    """Cycles from a word at an element to its count; every second level has registers."""
-    levels = geometry.word_width.bit_length() - 2  # of the popcount: 3 bits, 7, 15, ...
-    return (levels + 1) // 2
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,7 @@ class FlatTiming:
     @property
     def sums(self) -> int:
         """The last row's sum is there."""
-        return self.fetch + popcount_cycles(self.geometry) + self.geometry.rows
+        return self.fetch + self.geometry.popcount_cycles + self.geometry.rows
 
     @property
     def write(self) -> int:

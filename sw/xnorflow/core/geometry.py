@@ -87,6 +87,8 @@ class Geometry:
         Bits of a signed accumulator and of a threshold (12..32).
     scale_width : int
         Bits of an unsigned lane scale s_l * t_j (1..18).
+    popcount_levels : int
+        Levels of the popcount between two registers: 1 for shorter paths, 2 for fewer flip-flops.
     limits : tuple of (str, int, int)
         Fields of a program row (core/program.py) with the least and the greatest value that they
         have, sorted by name; others have any value. Where both are the same, the field is fixed.
@@ -114,6 +116,7 @@ class Geometry:
     max_lanes: int = 3
     accumulator_width: int = 24
     scale_width: int = 16
+    popcount_levels: int = 2
     limits: tuple[tuple[str, int, int], ...] = ()
 
     def __post_init__(self) -> None:
@@ -141,6 +144,7 @@ class Geometry:
             ("max_lanes", 1, 3),
             ("accumulator_width", 12, 32),
             ("scale_width", 1, 18),
+            ("popcount_levels", 1, 2),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -257,6 +261,12 @@ class Geometry:
         window = self.rows * PIXEL_CHANNELS
         fits = max(window, PIXEL_BITS * PIXEL_CHANNELS) <= self.word_width
         return min(self.rows, PIXEL_BITS) if fits else 0
+
+    @property
+    def popcount_cycles(self) -> int:
+        """Cycles from a word at an element to its count."""
+        levels = self.word_width.bit_length() - 2  # 3 bits, 7, 15, ...
+        return -(-levels // self.popcount_levels)
 
     def doubles(self, row: int) -> bool:
         """Whether the sum that falls into a row can count twice."""

@@ -22,7 +22,7 @@ __all__ = [
 MAGIC = 0x584E4F52
 """ASCII "XNOR", read most significant byte first."""
 
-INTERFACE_VERSION = 2
+INTERFACE_VERSION = 3
 """Raised when registers, program rows or streams change their meaning."""
 
 
@@ -51,7 +51,11 @@ REGISTERS: dict[str, Register] = _table(
     ("layer_depth", "r", "rows a program may have"),
     ("scale_depth", "r", "lane scales a program may have"),
     ("pool_depth", "r", "pooling windows that a map's row may have"),
-    ("widths", "r", "max_lanes, accumulator width, scale width: one byte each, lanes lowest"),
+    (
+        "widths",
+        "r",
+        "max_lanes, accumulator width, scale width, popcount_levels: one byte each, lanes lowest",
+    ),
     ("pixels_and_bus", "r", "pixels in bits 15:0, weight_bus in bits 31:16"),
     ("command", "rw", "write 1: run one block; write 2: abort; reads 0"),
     ("images", "rw", "images in the block that the next run is for"),

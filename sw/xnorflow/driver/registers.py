@@ -27,7 +27,7 @@ _ERROR_TEXT = {
 }
 _BYTES = {
     "shape": ("streams", "taps", "columns", "word_width"),
-    "widths": ("max_lanes", "accumulator_width", "scale_width"),
+    "widths": ("max_lanes", "accumulator_width", "scale_width", "popcount_levels"),
 }
 _DEPTHS = tuple(name for name in REGISTERS if name.endswith("_depth"))
 
