@@ -14,7 +14,7 @@ BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP   := $(BIN)/python -m pip --disable-pip-version-check install -q --no-warn-script-location
 
-BOARDS   ?= icebreaker tangnano20k ulx3s-25f
+BOARDS   ?= ulx3s-85f tangnano20k ulx3s-25f icebreaker
 SMALLEST := 2x1x2x64,activation_depth=64,weight_bus=16,weight_depth=1024,accumulator_depth=4,layer_depth=4,scale_depth=8,pool_depth=2,max_lanes=1,accumulator_width=12,scale_width=1,mlp,cw_last=0..3,out_word_last=0..3,tile_last=0..31,unit_last=0..3,word_last=0..7
 
 # Every test process gets one core.
@@ -82,10 +82,13 @@ $(VENV)/.fpga: $(READY)
 	@$(PIP) -e '.[dev,fpga]' -c constraints.txt
 	@touch $@
 
+# JOBS boards at a time; what each says comes when it ends, and meanwhile goes to build/BOARD.log.
 bitstreams: $(VENV)/.fpga
-	@for board in $(BOARDS); do \
-	    $(BIN)/xnorflow build --board $$board -o bitstreams/$$board || exit 1; \
-	done
+	@mkdir -p build
+	@printf '%s\n' $(BOARDS) | xargs -n 1 -P $(JOBS) sh -c \
+	    'echo "$$0: begun, see build/$$0.log"; \
+	     $(BIN)/xnorflow build --board $$0 -o bitstreams/$$0 > build/$$0.log 2>&1; \
+	     failed=$$?; cat build/$$0.log; exit $$failed'
 	@$(BIN)/python -m xnorflow.boards.document
 
 # For continuous integration: an array of two columns, in minutes.

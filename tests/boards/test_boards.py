@@ -3,17 +3,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
 from xnorflow.boards.board import Board, BoardError
 from xnorflow.boards.catalog import BOARDS, find_board
-from xnorflow.boards.document import page
 from xnorflow.boards.pll import PLLS, settings
 from xnorflow.core.geometry import Geometry
 from xnorflow.synthesis.build import describe, divisor_of
@@ -83,16 +79,3 @@ def test_a_description_is_the_same_twice_and_names_its_hash() -> None:
         describe(replace(board, options=("--placer", "sa")), setting, board.geometry)[1] != digest
     )
     assert describe(board, board.setting(36), board.geometry)[1] != digest
-
-
-def test_the_page_about_bitstreams_is_that_of_their_manifests() -> None:
-    folder = Path(__file__).parents[2] / "bitstreams"
-    assert page(folder) == (folder / "README.md").read_text()
-    for manifest in folder.glob("*/manifest.json"):
-        found = json.loads(manifest.read_text())
-        assert found["board"] == manifest.parent.name
-        assert found["fmax_mhz"] >= found["clock_mhz"]
-        bitstream = manifest.with_name(found["bitstream"])
-        if bitstream.is_file():  # the small ones are kept
-            content = bitstream.read_bytes()
-            assert hashlib.sha256(content).hexdigest() == found["bitstream_sha256"]

@@ -14,7 +14,7 @@ __all__ = ["page"]
 
 _HEAD = """# Bitstreams
 
-What `make bitstreams BOARDS="..."` built: a folder a board, with its manifest, nextpnr's report, and the bitstream itself where it
+What `make bitstreams` built: a folder a board, with its manifest, nextpnr's report, and the bitstream itself where it
 is small. The others come out of the same command, with the `bitstream_sha256` of the manifest. No board has run one yet
 ([docs/bring-up.md](../docs/bring-up.md)).
 

@@ -11,7 +11,7 @@ from xnorflow.core.geometry import Geometry
 __all__ = ["ULX3S_25F", "ULX3S_85F"]
 
 
-def _ulx3s(size: int, platform: type[Any], geometry: str) -> Board:
+def _ulx3s(size: int, platform: type[Any], geometry: str, clock_mhz: float) -> Board:
     """The board with an ECP5 of so many thousand LUTs."""
     return Board(
         name=f"ulx3s-{size}f",
@@ -21,7 +21,7 @@ def _ulx3s(size: int, platform: type[Any], geometry: str) -> Board:
         nextpnr=(f"--{size}k", "--package", "CABGA381", "--speed", "6"),
         part=f"LFE5U-{size}F",
         geometry=Geometry.parse(geometry),
-        clock_mhz=50,
+        clock_mhz=clock_mhz,
         loader="ulx3s",
         leds=("B2", "C2", "C1", "D2", "D1", "E2", "E1", "H3"),
         options=("--placer", "static", "--router", "router2"),
@@ -33,9 +33,11 @@ ULX3S_25F = _ulx3s(
     ULX3S_25F_Platform,
     "2x2x8x64,weight_depth=2048,activation_depth=512,accumulator_depth=512,"
     "max_lanes=2,accumulator_width=18",
+    70,
 )
 ULX3S_85F = _ulx3s(
     85,
     ULX3S_85F_Platform,
-    "3x3x16x64,weight_depth=4096,accumulator_depth=512,max_lanes=1,accumulator_width=18",
+    "3x3x32x64,weight_depth=2048,accumulator_depth=512,max_lanes=1,accumulator_width=18",
+    72,
 )
