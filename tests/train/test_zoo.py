@@ -18,6 +18,7 @@ torch.set_num_threads(1)
 WANTED = {
     "cifar10-cnv-w1a1": 0.82,
     "cifar10-cnv-w1a2": 0.83,
+    "cifar10-nin-w1a2": 0.76,
     "fashion-cnn-w1a2": 0.9,
     "mnist-mlp-w1a1": 0.975,
     "mnist-cnn-w1a2": 0.988,

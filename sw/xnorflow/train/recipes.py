@@ -255,7 +255,7 @@ _ALL = (
         4,
     ),
     # Network in Network whose last layer is binary too, with the compact paper's scale behind it.
-    _with_head(_cifar("nin-cifar10-w1a2", epochs=25, decay_epochs=10, learning_rate=2e-3), "scale"),
+    _with_head(_cifar("nin-cifar10-w1a2", epochs=10, decay_epochs=5, learning_rate=2e-3), "scale"),
 )
 
 RECIPES = {entry.name: entry for entry in _ALL}
