@@ -16,6 +16,7 @@ from xnorflow.synthesis.tools import (
     NEXTPNR_GOWIN,
     NEXTPNR_ICE40,
     YOSYS,
+    find_tool,
     run_tool,
     tool_version,
 )
@@ -47,6 +48,7 @@ def place(
     SynthesisError
         If nextpnr is missing, or fails: the design does not fit, or is not routed.
     """
+    find_tool(_NEXTPNR[board.family])
     netlist = "netlist.json"
     if board.family == "ecp5":
         netlist = planned(folder, board.nextpnr[0].lstrip("-"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xnorflow.synthesis.floorplan import planned
 from xnorflow.synthesis.report import REPORT, Routed, read_report
-from xnorflow.synthesis.tools import NEXTPNR_ECP5, run_tool
+from xnorflow.synthesis.tools import NEXTPNR_ECP5, find_tool, run_tool
 
 __all__ = ["DEFAULT_OPTIONS", "place_and_route"]
 
@@ -56,6 +56,7 @@ def place_and_route(
     SynthesisError
         If nextpnr is missing, or fails: the design does not fit, or is not routed.
     """
+    find_tool(NEXTPNR_ECP5)
     arguments = [
         f"--{device}", "--speed", str(speed), "--package", "CABGA381",
         "--json", planned(folder, device),

@@ -20,6 +20,7 @@ __all__ = [
     "NEXTPNR_ICE40",
     "YOSYS",
     "SynthesisError",
+    "find_tool",
     "run_tool",
     "tool_version",
 ]
