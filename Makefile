@@ -28,7 +28,7 @@ help:
 	@echo "make test-all   the slow tests too"
 	@echo "make formal     proofs about the small blocks"
 	@echo "make verilog    write the accelerator of GEOMETRY ($(GEOMETRY)) to build/"
-	@echo "make bitstreams rebuild bitstreams/ for all boards of BOARDS ($(BOARDS)); an hour or less"
+	@echo "make bitstreams rebuild bitstreams/ for all boards of BOARDS ($(BOARDS)), JOBS at a time"
 	@echo "make lint       ruff and mypy;  make format rewrites the layout"
 	@echo "make setup      only the set-up: $(BIN)/xnorflow is then the command line"
 	@echo "make clean      remove what make and the tools wrote, the set-up included"

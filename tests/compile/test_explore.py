@@ -18,8 +18,8 @@ def test_estimates_are_near_the_measurements() -> None:
     assert len({each.family for each in measured()}) >= 1
     for each in measured():
         guess = estimate(each.geometry, each.family)
-        assert guess.lut == pytest.approx(each.lut, rel=0.2), each
-        assert guess.ff == pytest.approx(each.ff, rel=0.2), each
+        assert guess.lut == pytest.approx(each.lut, rel=0.07), each
+        assert guess.ff == pytest.approx(each.ff, rel=0.05), each
         if each.family == "ecp5":
             assert guess.memory_blocks == pytest.approx(each.memory_blocks, abs=2), each
 

@@ -22,7 +22,8 @@ INPUTS = {
 }
 OPTIONS = (
     "activation_depth=100,weight_depth=200,accumulator_depth=300,layer_depth=5,pixels=2,"
-    "weight_bus=77,scale_depth=60,pool_depth=7,max_lanes=2,accumulator_width=20,scale_width=10,popcount_levels=1"
+    "weight_bus=77,scale_depth=60,pool_depth=7,max_lanes=2,accumulator_width=20,scale_width=10,"
+    "popcount_levels=1"
 )
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+
 import pytest
 from find_libpython import find_libpython
 
@@ -10,6 +12,7 @@ from xnorflow.core.geometry import Geometry
 from xnorflow.gateware.array import SystolicArray
 from xnorflow.gateware.threshold import ThresholdUnit
 from xnorflow.gateware.verilog import TOP, convert, emit
+from xnorflow.simulation.benches import runner
 from xnorflow.simulation.benches.networks import (
     GEOMETRY,
     GEOMETRY_VARIABLE,
@@ -66,3 +69,16 @@ def test_no_test_at_all_is_a_failure() -> None:
     verilog = convert(ThresholdUnit(geometry), "threshold_unit")
     with pytest.raises(BenchError):
         run(verilog, "threshold_unit", "bench_threshold", geometry, seed=4, case="nothing")
+
+
+def test_a_model_belongs_to_a_virtual_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is linked with cocotb's libraries by their path, so another clone's is of no use."""
+    keys = []
+    monkeypatch.setattr(runner, "cached_folder", lambda *facts, **_: keys.append(facts[:2]))
+    runner._executable("module top; endmodule", "top")
+    runner._executable("module top; endmodule", "top")
+    monkeypatch.setattr(
+        importlib.metadata.PathDistribution, "locate_file", lambda self, path: f"/elsewhere/{path}"
+    )
+    runner._executable("module top; endmodule", "top")
+    assert keys[0] == keys[1] != keys[2]

@@ -33,11 +33,11 @@ ULX3S_25F = _ulx3s(
     ULX3S_25F_Platform,
     "2x2x8x64,weight_depth=2048,activation_depth=512,accumulator_depth=512,"
     "max_lanes=2,accumulator_width=18",
-    70,
+    clock_mhz=70,
 )
 ULX3S_85F = _ulx3s(
     85,
     ULX3S_85F_Platform,
     "3x3x32x64,weight_depth=2048,accumulator_depth=512,max_lanes=1,accumulator_width=18",
-    72,
+    clock_mhz=72,
 )

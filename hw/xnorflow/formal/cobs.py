@@ -106,7 +106,7 @@ class DecoderProof(wiring.Component):
 
 
 BYTE_CYCLES = 4
-"""That the sender has each of a frame's bytes."""
+"""Cycles for which the sender has each of a frame's bytes."""
 
 
 class EncoderProof(wiring.Component):

@@ -48,7 +48,7 @@ def place(
     SynthesisError
         If nextpnr is missing, or fails: the design does not fit, or is not routed.
     """
-    find_tool(_NEXTPNR[board.family])
+    find_tool(_NEXTPNR[board.family])  # or say that it is missing, before the netlist is read
     netlist = "netlist.json"
     if board.family == "ecp5":
         netlist = planned(folder, board.nextpnr[0].lstrip("-"))

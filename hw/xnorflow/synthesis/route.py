@@ -56,7 +56,7 @@ def place_and_route(
     SynthesisError
         If nextpnr is missing, or fails: the design does not fit, or is not routed.
     """
-    find_tool(NEXTPNR_ECP5)
+    find_tool(NEXTPNR_ECP5)  # or say that it is missing, before the netlist is read
     arguments = [
         f"--{device}", "--speed", str(speed), "--package", "CABGA381",
         "--json", planned(folder, device),
