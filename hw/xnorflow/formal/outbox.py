@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, ResetSignal, Signal
+from amaranth import Cat, Module, ResetSignal, Signal
 from amaranth.hdl import Assert, Assume
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
@@ -92,11 +92,16 @@ class OutboxProof(wiring.Component):
         with m.If(alive):
             m.d.comb += Assert(stored == value.as_value())
 
-        seen = Signal()
+        seen = Signal(outbox.LOOK_CYCLES)
         expected = Signal(result_layout)
-        m.d.sync += [seen.eq(self.look & alive & (place == number)), expected.eq(value)]
-        with m.If(seen):
-            m.d.comb += Assert(outbox.word == expected)
+        given = Signal(result_layout)
+        m.d.sync += [
+            seen.eq(Cat(self.look & alive & (place == number), seen)),
+            expected.eq(value),
+            given.eq(expected),
+        ]
+        with m.If(seen[-1]):
+            m.d.comb += Assert(outbox.word == given)
         return m
 
 

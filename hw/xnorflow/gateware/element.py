@@ -223,9 +223,10 @@ class ElementRow(wiring.Component):
             for pixel in range(geometry.pixels)
         ]
 
-        # Adders of sums that are not registered must not share chains with those that made them.
-        first: list[Adder] = []
-        second: list[Adder] = []
+        # By the timing analysis every input of a chain reaches all its sums. So adders whose sums
+        # others take in the same cycle have chains of their own, without the way between rows.
+        taken_on: list[Adder] = []
+        registered: list[Adder] = []
         counts: dict[tuple[int, int], list[Signal]] = {}
         for level in range(1, tree.levels + 1):
             above: dict[tuple[int, int], list[Signal]] = {}
@@ -247,13 +248,12 @@ class ElementRow(wiring.Component):
                         name = f"{column}_{pixel}_{level}_{node}"
                         total = Signal(level + 1, name=f"total_{name}")
                         adder = Adder(carry, tuple(cells), total)
-                        if level > 1 and not tree.registered(level - 1):
-                            second.append(adder)
-                        else:
-                            first.append(adder)
                         if tree.registered(level):
+                            registered.append(adder)
                             total = Signal(level + 1, name=f"count_{name}", reset_less=True)
                             m.d.sync += total.eq(adder.total)
+                        else:
+                            taken_on.append(adder)
                         above.setdefault((column, pixel), []).append(total)
             counts = above
 
@@ -271,8 +271,8 @@ class ElementRow(wiring.Component):
             for column in columns:
                 index = column * geometry.pixels + pixel
                 (count,) = counts[column, pixel]
-                first.append(self._falling(m, index, count, bit, weights[column]))
-        for adders in (first, second):
+                registered.append(self._falling(m, index, count, bit, weights[column]))
+        for adders in (taken_on, registered):
             add_chains(m, family, adders, cap=CHAIN_POSITIONS)
 
     # -- full adders of a LUT each -----------------------------------------------------------

@@ -38,12 +38,14 @@ class Outbox(wiring.Component):
     look : In(1)
         Fetch that word; none comes in from the accelerator in this cycle.
     word : Out
-        The word of the latest ``look``, from the next cycle on.
+        The word of the latest ``look``, from ``LOOK_CYCLES`` after it until the next one.
     next : In(1)
         Go to the next place.
     clear : In(1)
         Forget everything.
     """
+
+    LOOK_CYCLES = 2
 
     def __init__(self, *, depth: int) -> None:
         if depth & (depth - 1) or not 64 <= depth <= 4096:
@@ -80,12 +82,15 @@ class Outbox(wiring.Component):
             write.data.eq(self.results.payload),
             read.en.eq(self.look),
             read.addr.eq(place),
-            self.word.eq(read.data),
             ahead.eq(end + ~place),
             self.some.eq(~ahead[-1]),
         ]
-        # A register: the way from the accelerator's results to their own ready would be long.
-        m.d.sync += room.eq(~level[-1] & ~level[_MARGIN:-1].all())
+        # Registers: the way from the accelerator's results to their own ready would be long, and so
+        # is a block memory's from its clock.
+        m.d.sync += [
+            room.eq(~level[-1] & ~level[_MARGIN:-1].all()),
+            self.word.eq(read.data),
+        ]
         with m.If(write.en):
             m.d.sync += end.eq(end + 1)
         with m.If(self.take):
