@@ -158,8 +158,8 @@ class EncoderProof(wiring.Component):
         # In: a frame's bytes, where there is room, and then the CRC's; the next frame waits.
         size = Signal(range(self.most + 1))  # bytes of this frame that went in
         after = Signal(range(FrameSender.frame_cycles(1)))  # cycles after its last one; or 0
-        check = after - BYTE_CYCLES - 1  # the byte of its CRC
-        checks = (after > BYTE_CYCLES) & (after <= BYTE_CYCLES + CHECK_BYTES)
+        check = after - BYTE_CYCLES - 1  # twice the byte of its CRC
+        checks = (after > BYTE_CYCLES) & (after <= BYTE_CYCLES + 2 * CHECK_BYTES) & ~check[0]
         took = self.valid & sender.frame.ready
         room = inside.signal("used") < self.depth // 2
         with m.If(self.valid & (size == 0)):
@@ -196,7 +196,7 @@ class EncoderProof(wiring.Component):
         item = Signal(data.StructLayout({"byte": 8, "first": 1}))
         left_item = Signal.like(item)
         m.d.comb += [
-            item.byte.eq(Mux(checks, crc.word_select(check[:2], 8), self.byte)),
+            item.byte.eq(Mux(checks, crc.word_select(check[1:3], 8), self.byte)),
             item.first.eq(took & (size == 0)),
             left_item.byte.eq(Mux(left == 0, 0, byte)),
             left_item.first.eq(~some),

@@ -78,7 +78,7 @@ class InboxProof(_AnyInbox):
         m = Module()
         inbox, inside = self.inbox(m, platform)
         trial, kept, taken = (inside.signal(name) for name in ("trial", "kept", "taken"))
-        count, some = inside.signal("count"), inside.signal("some")
+        count, some, coming = (inside.signal(name) for name in ("count", "some", "coming"))
 
         # Counted from outside, in more bits than the places have: bytes that were kept, that left.
         entered, left = Signal(8), Signal(8)
@@ -109,7 +109,9 @@ class InboxProof(_AnyInbox):
         is_config = inside.signal("is_config")
         m.d.comb += [
             Assert(entered[: len(kept)] == kept),
-            Assert(inside_now == waiting + some + count),
+            Assert(inside_now == waiting + coming + some + count),
+            Assert(~(coming & some)),
+            Assert(~inside.signal("more") | coming | (waiting != 0)),
             Assert(waiting <= between(taken, trial, "used")),
             Assert((count <= 4) & (is_config | (count == 0))),
             Assert(~is_config | (inside_now[:2] == 0)),
@@ -132,7 +134,7 @@ class InboxProof(_AnyInbox):
         with m.If(leaves & byte_leaves):
             m.d.comb += Assert(inbox.pixels.payload == value)
 
-        # Where it is: on trial, kept, in the memory's output register, or in the word.
+        # Where it is: on trial, kept, on its way from the memory, in the register, or in the word.
         stored = inside.part("memory").word(m, number[: len(trial)])
         with m.If(known):
             with m.If(is_kept):

@@ -150,7 +150,7 @@ class ResultsProof(wiring.Component):
             m.d.sync += promised.eq(promised + words)
         m.d.comb += [
             inside_now.eq(promised - left),
-            Assert(inside_now <= self.depth + 1),  # one waits behind the FIFO
+            Assert(inside_now <= self.depth + 2),  # two wait behind the FIFO
             Assert(inside.signal("stored") <= self.depth),
             Assert(shifter.idle == (promised == left)),
         ]
@@ -165,8 +165,8 @@ def _proof(shape: str, depth: int, lag: int, steps: int, capture: bool = True) -
         lambda: ResultsProof(geometry, depth=depth, lag=lag, capture=capture),
         depth=steps,
         bounded=True,
-        fault=Edit("gateware.results", "oldest.eq(oldest + 1), self.results.valid.eq(1)",
-                   "oldest.eq(oldest + 2), self.results.valid.eq(1)"),
+        fault=Edit("gateware.results", "oldest.eq(oldest + 1), there.eq(1)",
+                   "oldest.eq(oldest + 2), there.eq(1)"),
         fault_depth=steps,
     )  # fmt: skip
 
@@ -177,8 +177,8 @@ PROOFS = [
         "results: valid and payload stay until ready",
         lambda: ResultsStreamProof(Geometry.parse("2x1x2x8,accumulator_width=12")),
         depth=2,
-        fault=Edit("gateware.results", "with m.If(self.results.ready):",
-                   "with m.If(self.promise):"),
+        fault=Edit("gateware.results", "move.eq(~self.results.valid | self.results.ready)",
+                   "move.eq(~self.results.valid | self.promise)"),
     ),
     _proof("2x1x2x8", 8, 5, 18),
 ]  # fmt: skip

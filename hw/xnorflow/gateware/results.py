@@ -21,7 +21,7 @@ QUEUE_DEPTH = 64
 GROUP = 8
 """Values of which one register holds the chosen one."""
 
-FIFO_CYCLES = 2
+FIFO_CYCLES = 3
 """From a word's way into the empty FIFO to its way out."""
 
 ROOM_CYCLES = 6
@@ -116,8 +116,8 @@ class ResultShifter(wiring.Component):
         m = Module()
         m.d.comb += self.waiting.eq(~self.room)
         popped, queued = Signal(), Signal()
-        position = self._promises(m, popped, queued)
-        marks, sending, final = self._marks(m, position)
+        position, single = self._promises(m, popped, queued)
+        marks, sending, final = self._marks(m, position, single)
         m.d.comb += popped.eq(final)
         last = Signal()
         m.d.comb += last.eq(final & position.end)
@@ -125,8 +125,11 @@ class ResultShifter(wiring.Component):
         self._buffer(m, Cat(value, last), sending, queued)
         return m
 
-    def _promises(self, m: Module, popped: Signal, queued: Signal) -> data.View:
-        """A queue of what the promises said. Returns: the oldest one."""
+    def _promises(self, m: Module, popped: Signal, queued: Signal) -> tuple[data.View, Value]:
+        """A queue of what the promises said.
+
+        Returns: the oldest one; whether that of the next cycle has a single channel.
+        """
         layout = data.StructLayout({"channel_last": 8, "single": 1, "end": 1})
         m.submodules.queue = queue = Queue(layout, depth=QUEUE_DEPTH)
         oldest, known = Signal(layout), Signal()
@@ -151,7 +154,7 @@ class ResultShifter(wiring.Component):
             count.eq(count + self.promise - gone),
             queued.eq(count >= QUEUE_DEPTH - ROOM_CYCLES - 1),
         ]
-        return oldest
+        return oldest, Mux(take, queue.items.payload.single, oldest.single)
 
     def _buffer(self, m: Module, word: Value, sending: Value, queued: Signal) -> None:
         """The FIFO; words have their place in it from the promise on, so it never overflows."""
@@ -162,17 +165,17 @@ class ResultShifter(wiring.Component):
         )
         used, stored = Signal(len(promised)), Signal(len(promised))
         some = Signal()  # a word is stored
-        fetch = Signal()
+        there = Signal()  # one has come out of the memory
+        fetch, move = Signal(), Signal()
         m.d.comb += [
             write.en.eq(sending),
             write.addr.eq(newest[:-1]),
             write.data.eq(word),
-            fetch.eq(some & (~self.results.valid | self.results.ready)),
+            move.eq(~self.results.valid | self.results.ready),
+            fetch.eq(some & (~there | move)),
             read.en.eq(fetch),
             read.addr.eq(oldest[:-1]),
-            self.idle.eq((promised == oldest) & ~self.results.valid),
-            self.results.payload.data.eq(read.data[:-1].as_signed()),
-            self.results.payload.last.eq(read.data[-1]),
+            self.idle.eq((promised == oldest) & ~there & ~self.results.valid),
         ]
         m.d.sync += [
             used.eq(promised - oldest),
@@ -184,10 +187,15 @@ class ResultShifter(wiring.Component):
             m.d.sync += promised.eq(promised + self.channels * self.geometry.pixels)
         with m.If(sending):
             m.d.sync += newest.eq(newest + 1)
-        with m.If(self.results.ready):
-            m.d.sync += self.results.valid.eq(0)
+        with m.If(move):  # a register of its own: a block memory's way from its clock is long
+            m.d.sync += [
+                self.results.valid.eq(there),
+                self.results.payload.data.eq(read.data[:-1].as_signed()),
+                self.results.payload.last.eq(read.data[-1]),
+                there.eq(0),
+            ]
         with m.If(fetch):
-            m.d.sync += [oldest.eq(oldest + 1), self.results.valid.eq(1)]
+            m.d.sync += [oldest.eq(oldest + 1), there.eq(1)]
 
     def _gather(
         self, m: Module, unmarked: list[Value], sending: Value, last: Value
@@ -212,7 +220,9 @@ class ResultShifter(wiring.Component):
             sending, last = flags
         return values[0], sending, last
 
-    def _marks(self, m: Module, position: data.View) -> tuple[list[Value], Value, Value]:
+    def _marks(
+        self, m: Module, position: data.View, single: Value
+    ) -> tuple[list[Value], Value, Value]:
         """Walk over a position's values. Returns: 0 at the marked one; one is; it is the last."""
         columns, pixels = self.geometry.columns, self.geometry.pixels
         begin = Signal()
@@ -222,24 +232,22 @@ class ResultShifter(wiring.Component):
             m.d.comb += begin.eq(self.valids[0])
         going = Signal()  # the first value went
         channel = Signal(8)
-        first_channel = Signal(init=1)
-        last_channel = Signal()  # it is; not known for the first one
+        last_channel = Signal()  # the value that goes next ends its line
         pixel = Signal(range(pixels))
         sending, line_end, final = Signal(), Signal(), Signal()
         m.d.comb += [
             sending.eq(begin | going),
-            line_end.eq(sending & Mux(first_channel, position.single, last_channel)),
+            line_end.eq(sending & last_channel),
             final.eq(line_end & (pixel == pixels - 1)),
         ]
-        m.d.sync += going.eq(sending & ~final)
-        with m.If(sending):
+        m.d.sync += [going.eq(sending & ~final), last_channel.eq(single)]
+        with m.If(sending & ~line_end):
             m.d.sync += [
                 channel.eq(channel + 1),
-                first_channel.eq(0),
                 last_channel.eq(channel + 1 == position.channel_last),
             ]
         with m.If(line_end):
-            m.d.sync += [channel.eq(0), first_channel.eq(1), pixel.eq(Mux(final, 0, pixel + 1))]
+            m.d.sync += [channel.eq(0), pixel.eq(Mux(final, 0, pixel + 1))]
 
         # Elsewhere 1, so that it can be the reset of a gate; the line's end stops it.
         marks: list[Value] = []

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The walk over the input map: where the window of a line's positions lies."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, ceil_log2
@@ -121,7 +121,7 @@ class InputWalk(wiring.Component):
             words_further = Signal(self.address, name=f"words_far_{i}")
             lowest = Signal(y_shape(self.geometry), name=f"lowest_{i}")
             m.d.sync += [
-                words_further.eq(i * self.geometry.taps * row.word_stride),
+                words_further.eq(_times(i * self.geometry.taps, row.word_stride)),
                 lowest.eq(row.row_last - Mux(by_words, 0, i)),
                 further.eq(
                     Mux(by_words, words_further, Mux(y_row_1 + i >= streams, row.line_stride, 0))
@@ -287,3 +287,9 @@ class InputWalk(wiring.Component):
                 *(signal.eq(row.start_line) for signal in (line, top_line)),
             ]
         return line, y, y_row, left
+
+
+def _times(factor: int, value: Value) -> Value:
+    """The product by additions: synthesis would take a DSP block, far away and slow."""
+    shifts = [at for at in range(factor.bit_length()) if factor >> at & 1]
+    return sum((value << at for at in shifts), Const(0, 0))

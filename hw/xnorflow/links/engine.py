@@ -62,7 +62,7 @@ class LinkEngine(wiring.Component):
     earlier.
     """
 
-    answer_cycles = FrameSender.frame_cycles(ANSWER_HEAD + 4 * MAX_WORDS + 1) + 2 * MAX_WORDS + 4
+    answer_cycles = FrameSender.frame_cycles(ANSWER_HEAD + 4 * MAX_WORDS + 1) + 2 * MAX_WORDS + 5
     byte_cycles = -(-answer_cycles // (REQUEST_HEAD + CHECK_BYTES + 2))
 
     def __init__(self, limits: LinkLimits | None = None) -> None:
@@ -133,6 +133,10 @@ class LinkEngine(wiring.Component):
         wiring.connect(m, wiring.flipped(self.pixels), inbox.pixels)
         wiring.connect(m, wiring.flipped(self.results), outbox.results)
 
+        # The end of a frame, from registers: what it is made of is a long way already.
+        ending, good = Signal(), Signal()
+        m.d.sync += [ending.eq(receiver.end), good.eq(receiver.good)]
+
         # The request, as its bytes come.
         session, sequence, opcode = head = [
             Signal(8, name=name) for name in ("session", "sequence", "opcode")
@@ -148,10 +152,10 @@ class LinkEngine(wiring.Component):
                     m.d.sync += rest.eq(Cat(rest[8:], receiver.data))
             with m.If(position != 15):
                 m.d.sync += position.eq(position + 1)
-        with m.If(receiver.end):
+        with m.If(ending):
             m.d.sync += position.eq(0)
 
-        # Cycle 0, that of its delimiter: what becomes of it.
+        # Cycle 0, behind that of its delimiter: what becomes of it.
         ours, opened, expected = Signal(8), self.opened, Signal(8)
         answering, whole, control, known, formed = (
             Signal(name=name) for name in ("answering", "whole", "control", "known", "formed")
@@ -161,7 +165,7 @@ class LinkEngine(wiring.Component):
         opens = Signal()  # a new session begins
         m.d.comb += [
             whole.eq(
-                receiver.end & receiver.good & ~answering & sender.room
+                ending & good & ~answering & sender.room
                 & (position >= REQUEST_HEAD + CHECK_BYTES)
             ),
             control.eq(position == _CONTROL_BYTES),
@@ -196,7 +200,7 @@ class LinkEngine(wiring.Component):
         # Cycle 1: effects. Cycle 2: the inbox forgets what was not kept.
         ended, clear = Signal(), Signal()
         m.d.sync += [
-            ended.eq(receiver.end),
+            ended.eq(ending),
             inbox.begin.eq(ended),
             inbox.keep.eq(done & _is_data(opcode)),
             self.reg_write.eq(done & (opcode == Opcode.WRITE)),

@@ -101,19 +101,25 @@ class Inbox(wiring.Component):
         with m.If(self.begin):
             m.d.sync += [trial.eq(kept), found_room.eq(1)]
 
-        # Out: a byte waits in the memory's output register.
+        # Out: a byte waits in a register behind the memory's. One comes in three cycles at most.
+        more = Signal()  # there are some behind those that left
+        coming = Signal()  # one is in the memory's register
         some = Signal()
+        byte = Signal(8)
         fetch = Signal()
         move = Signal()
         m.d.comb += [
-            fetch.eq((taken != kept) & (~some | move) & ~write.en),
+            fetch.eq(more & ~coming & ~some & ~self.write),
             read.en.eq(fetch),
             read.addr.eq(taken),
             self.pixels.valid.eq(some & ~is_config),
-            self.pixels.payload.eq(read.data),
+            self.pixels.payload.eq(byte),
         ]
+        m.d.sync += [more.eq(taken != kept), coming.eq(fetch)]
         with m.If(fetch):
-            m.d.sync += [some.eq(1), taken.eq(taken + 1)]
+            m.d.sync += taken.eq(taken + 1)
+        with m.If(coming):
+            m.d.sync += [byte.eq(read.data), some.eq(1)]
         with m.Elif(move):
             m.d.sync += some.eq(0)
 
@@ -124,16 +130,17 @@ class Inbox(wiring.Component):
             gather.eq(some & is_config & (~self.config.valid | self.config.ready)),
             move.eq(gather | (self.pixels.valid & self.pixels.ready)),
             self.config.valid.eq(count[2]),
-            empty.eq((taken == kept) & ~some & (count == 0)),
+            empty.eq((taken == kept) & ~coming & ~some & (count == 0)),
         ]
         with m.If(gather):
             m.d.sync += [
-                self.config.payload.eq(Cat(self.config.payload[8:], read.data)),
+                self.config.payload.eq(Cat(self.config.payload[8:], byte)),
                 count.eq(count[:2] + 1),
             ]
         with m.Elif(self.config.valid & self.config.ready):
             m.d.sync += count.eq(0)
 
         with m.If(self.clear):
-            m.d.sync += [trial.eq(0), kept.eq(0), taken.eq(0), some.eq(0), count.eq(0)]
+            m.d.sync += [trial.eq(0), kept.eq(0), taken.eq(0), more.eq(0)]
+            m.d.sync += [coming.eq(0), some.eq(0), count.eq(0)]
         return m

@@ -48,7 +48,7 @@ class FrameSender(wiring.Component):
     @staticmethod
     def frame_cycles(n: int) -> int:
         """Cycles from a frame's first byte to the next frame's, for n bytes without the CRC."""
-        return 4 * n + CHECK_BYTES + 3
+        return 4 * n + 2 * CHECK_BYTES + 3
 
     def __init__(self, *, depth: int) -> None:
         if depth & (depth - 1) or depth < 4 * answer_bytes(MAX_WORDS):
@@ -77,16 +77,13 @@ class FrameSender(wiring.Component):
         taken = Signal.like(code)  # the line's next byte
         # A register of its own: where the byte comes from, and the CRC, are long ways already.
         held, full = Signal(framed_byte), Signal()
-        byte = Signal(8)
         put, zero = Signal(), Signal()
-        step = Signal(range(CHECK_BYTES))
+        step = Signal(range(2 * CHECK_BYTES))  # a byte of the CRC comes, then it goes
         pair = Signal(2)  # of the byte's bits; the CRC takes one a cycle
 
         m.d.comb += [
-            byte.eq(held.byte),
-            crc.data.eq(byte.word_select(pair, 2)),
-            zero.eq(byte == 0),
-            self.frame.ready.eq(~full),
+            crc.data.eq(held.byte.word_select(pair, 2)),
+            zero.eq(held.byte == 0),
         ]
         with m.FSM():
             with m.State("body"):
@@ -102,9 +99,11 @@ class FrameSender(wiring.Component):
                 with m.If(put & held.last):
                     m.next = "check"
             with m.State("check"):
-                m.d.comb += [byte.eq(crc.crc.word_select(step, 8)), put.eq(1)]
+                m.d.comb += put.eq(step[0])
                 m.d.sync += step.eq(step + 1)
-                with m.If(step == CHECK_BYTES - 1):
+                with m.If(~step[0]):
+                    m.d.sync += held.byte.eq(crc.crc.word_select(step[1:], 8))
+                with m.If(step.all()):
                     m.next = "close"
             with m.State("close"):  # the last open place is filled as if a zero came
                 m.d.comb += [zero.eq(1), put.eq(1)]
@@ -117,7 +116,7 @@ class FrameSender(wiring.Component):
             m.d.comb += [
                 write.en.eq(1),
                 write.addr.eq(Mux(zero, code, place)),
-                write.data.eq(Mux(zero, (place - code)[:8], byte)),
+                write.data.eq(Mux(zero, (place - code)[:8], held.byte)),
             ]
             m.d.sync += place.eq(place + 1)
             with m.If(zero):
