@@ -46,6 +46,9 @@ class Board:
         Clock that it is meant to run with.
     options : tuple of str
         More arguments for nextpnr: placer, router.
+    aim : float
+        The router aims so many times higher than the clock. One that rips up what is late
+        (``--tmg-ripup``) ends only where it is met.
     seeds : tuple of int
         The placer's, in the order in which they are tried.
     loader : str
@@ -69,6 +72,7 @@ class Board:
     loader: str
     packer: str = ""
     options: tuple[str, ...] = ()
+    aim: float = 1.05
     seeds: tuple[int, ...] = (1,)
     baud: int = 1_000_000
     leds: tuple[str, ...] = ()

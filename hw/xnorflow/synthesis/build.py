@@ -33,8 +33,6 @@ __all__ = ["STEPS", "Built", "TimingError", "build", "describe", "write_bitstrea
 
 STEPS = ("describing", "synthesising", "placing and routing", "packing")
 ATTEMPTS = 3
-AIM = 1.05
-"""The router aims this much higher than the clock."""
 SLOWER = 0.98
 """The next clock that is tried, as a share of what routing met."""
 
@@ -232,7 +230,7 @@ def build(
         for seed in seeds:
             tell(STEPS[2])
             routed, path = place(
-                board, folder, target_mhz=AIM * setting.mhz, seed=seed, leds=leds_of(board, baked)
+                board, folder, target_mhz=board.aim * setting.mhz, seed=seed, leds=leds_of(board, baked)
             )
             if routed.fmax_mhz >= setting.mhz:
                 tell(STEPS[3])

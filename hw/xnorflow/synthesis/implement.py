@@ -24,6 +24,8 @@ from xnorflow.synthesis.tools import (
 __all__ = ["pack", "place", "versions"]
 
 _NEXTPNR = {"ecp5": NEXTPNR_ECP5, "ice40": NEXTPNR_ICE40, "gowin": NEXTPNR_GOWIN}
+_MINUTES = 120
+"""For placement and routing: a router that rips up what is late goes on until nothing is."""
 _PACKERS = {"ecp5": ECPPACK, "ice40": ICEPACK, "gowin": GOWIN_PACK}
 
 
@@ -46,7 +48,7 @@ def place(
     Raises
     ------
     SynthesisError
-        If nextpnr is missing, or fails: the design does not fit, or is not routed.
+        If nextpnr is missing, or fails: the design does not fit, or is not routed in two hours.
     """
     find_tool(_NEXTPNR[board.family])  # or say that it is missing, before the netlist is read
     netlist = "netlist.json"
@@ -57,7 +59,7 @@ def place(
         "--timing-allow-fail", "--seed", str(seed), "--report", REPORT,
         *_FILES[board.family](board, folder, board.pins_of(leds)), *board.options,
     ]  # fmt: skip
-    run_tool(_NEXTPNR[board.family], arguments, folder, "nextpnr.log")
+    run_tool(_NEXTPNR[board.family], arguments, folder, "nextpnr.log", minutes=_MINUTES)
     return read_report(folder)
 
 

@@ -63,7 +63,14 @@ def tool_version(names: Sequence[str]) -> str:
     return f"{program}, not from pip"
 
 
-def run_tool(names: Sequence[str], arguments: Sequence[str], folder: Path, log: str) -> None:
+def run_tool(
+    names: Sequence[str],
+    arguments: Sequence[str],
+    folder: Path,
+    log: str,
+    *,
+    minutes: float | None = None,
+) -> None:
     """Run a tool in a folder that holds all its files; its output goes to the file ``log``.
 
     The pip tools are WebAssembly and see files by relative paths only.
@@ -71,15 +78,23 @@ def run_tool(names: Sequence[str], arguments: Sequence[str], folder: Path, log: 
     Raises
     ------
     SynthesisError
-        If the tool is missing or fails; the log's last error is in the message.
+        If the tool is missing, fails, or takes longer than so many minutes; the log's last error is
+        in the message.
     """
     program = find_tool(names)
     path = folder / log
     with path.open("w") as stream:
-        done = subprocess.run(
-            [program, *arguments], cwd=folder, stdin=subprocess.DEVNULL,
-            stdout=stream, stderr=subprocess.STDOUT, check=False,
-        )  # fmt: skip
+        try:
+            done = subprocess.run(
+                [program, *arguments], cwd=folder, stdin=subprocess.DEVNULL,
+                stdout=stream, stderr=subprocess.STDOUT, check=False,
+                timeout=None if minutes is None else 60 * minutes,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise SynthesisError(
+                f"{Path(program).name} was stopped after {minutes:g} minutes; a slower clock or a "
+                f"smaller array may help; see {path}"
+            ) from error
     if done.returncode:
         lines = path.read_text(errors="replace").splitlines()
         errors = [line for line in lines if "ERROR" in line] or lines[-1:]
