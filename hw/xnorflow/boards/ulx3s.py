@@ -34,7 +34,7 @@ ULX3S_25F = _ulx3s(
     ULX3S_25F_Platform,
     "2x2x8x64,weight_depth=2048,activation_depth=512,accumulator_depth=512,"
     "max_lanes=2,accumulator_width=18",
-    clock_mhz=70,
+    clock_mhz=87.5,
 )
 ULX3S_85F = _ulx3s(
     85,
