@@ -23,7 +23,6 @@ SMALL = replace(
     recipe("digits-cnn-w1a2"),
     layers=(Layer(6, kernel=3, pool=2, lanes=2), Layer(16), Layer(10, head="scale")),
     epochs=1,
-    settled_batches=2,
     batch_size=720,  # two steps: later ones part, as a sum on a threshold falls to either side
     augmentation=replace(recipe("digits-cnn-w1a2").augmentation, shift=1, rotate=0),
 )

@@ -19,7 +19,6 @@ from xnorflow.train.overrides import override
 from xnorflow.train.recipes import RECIPES, Recipe, recipe
 from xnorflow.train.runs import load_run
 from xnorflow.train.schedules import factor
-from xnorflow.train.statistics import average_statistics
 from xnorflow.train.trainer import TrainingError, accuracy, train
 
 torch.set_num_threads(1)
@@ -54,36 +53,6 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_bits(tmp_path) -> None:
     assert first.finished and second.finished
     for before, after in zip(first.log, second.log, strict=True):
         assert {**before, **CLOCK} == {**after, **CLOCK}
-
-
-def test_settled_statistics_are_the_mean_over_batches() -> None:
-    model = SMALL.build()
-    norm = model.blocks[0].norm
-    images = torch.from_numpy(load("digits", None).train_images)[:96]
-    seen = []
-    norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    model.train()
-    average_statistics(model, torch.split(images, 32))
-    means = torch.stack([x.mean((0, 2, 3)) for x in seen])
-    variances = torch.stack([x.var((0, 2, 3)) for x in seen])
-    torch.testing.assert_close(norm.running_mean, means.mean(0))
-    torch.testing.assert_close(norm.running_var, variances.mean(0))
-    assert norm.momentum == 0.1
-
-
-def test_settling_changes_statistics_alone_and_only_at_the_end(tmp_path) -> None:
-    train(SMALL, None, tmp_path / "running", show=False)
-    settled = replace(SMALL, settled_batches=30)
-    train(settled, None, tmp_path / "settled", show=False, stop_after=3)
-    train(settled, None, tmp_path / "settled", show=False)
-    before, after = state(tmp_path / "running"), state(tmp_path / "settled")
-    changed = {name for name in before if not torch.equal(before[name], after[name])}
-    assert changed and all(".norm.running_" in name or "num_batches" in name or
-                           "running_alpha" in name for name in changed)  # fmt: skip
-    first, second = (load_run(tmp_path / name).log for name in ("running", "settled"))
-    assert [entry["test_accuracy"] for entry in first[:3]] == [
-        entry["test_accuracy"] for entry in second[:3]
-    ]
 
 
 def test_another_seed_gives_another_network(tmp_path) -> None:

@@ -197,14 +197,12 @@ class BatchNorm(nn.BatchNorm2d):
         centred = x - mean.view(shape)
         variance = joint_mean(centred.square().mean(axes))
         count = input.numel() / input.shape[1] * world_size()
+        momentum = 0.1 if self.momentum is None else self.momentum
         with torch.no_grad():
-            assert self.num_batches_tracked is not None  # for mypy
-            self.num_batches_tracked.add_(1)
-            share = self.momentum
-            if share is None:  # the mean of all batches so far
-                share = 1 / int(self.num_batches_tracked)
-            self.running_mean.lerp_(mean, share)
-            self.running_var.lerp_(variance * count / max(count - 1, 1), share)
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance * count / max(count - 1, 1), momentum)
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.add_(1)
         scale = self.weight / torch.sqrt(variance + self.eps)
         return (centred * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
 

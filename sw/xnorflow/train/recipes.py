@@ -61,9 +61,6 @@ class Recipe:
         How the learning rate falls, as :mod:`xnorflow.train.schedules` says.
     decay_epochs : int
         Of the schedule ``"hold"``: the epochs at the end in which it falls.
-    settled_batches : int
-        Batches, drawn and augmented as training's, over which BatchNorm's statistics are averaged
-        behind the last epoch; 0 keeps the running ones.
     dtype : str
         ``"float32"``, or ``"bfloat16"`` for convolutions and activations in training.
     estimator : str
@@ -100,7 +97,6 @@ class Recipe:
     seed: int = 1
     schedule: str = "cosine"
     decay_epochs: int = 0
-    settled_batches: int = 0
     dtype: str = "float32"
     estimator: str = "identity"
     optimizer: str = "adam"

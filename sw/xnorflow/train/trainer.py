@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,6 @@ from xnorflow.train.losses import objective
 from xnorflow.train.recipes import Recipe
 from xnorflow.train.runs import CHECKPOINT, Run, load_run, open_run, save_epoch
 from xnorflow.train.schedules import factor
-from xnorflow.train.statistics import average_statistics
 
 __all__ = ["TrainingError", "accuracy", "make_optimizer", "precision", "train", "train_step"]
 
@@ -201,9 +200,6 @@ def _epoch(
         total_images += len(chosen)
         advance()
     trained = time.monotonic() - started
-    if epoch + 1 == recipe.epochs and recipe.settled_batches:
-        with precision(recipe, model):
-            average_statistics(model, _settling(recipe, images, generator, model, mine))
     with precision(recipe, model):
         test = accuracy(model, data.test_images[mine], data.test_labels[mine])
     count = len(data.test_labels[mine])
@@ -220,23 +216,6 @@ def _epoch(
         "images_per_second": round(total_images / trained, 1),
         **{f"sign_changes {name}": share for name, share in flips.shares().items()},
     }
-
-
-def _settling(
-    recipe: Recipe,
-    images: Tensor,
-    generator: torch.Generator,
-    model: BinaryNetwork,
-    mine: slice,
-) -> Iterator[Tensor]:
-    """The batches that settle the statistics: drawn as an epoch's, as often as it takes."""
-    device = next(model.parameters()).device
-    order = torch.empty(0, dtype=torch.int64)
-    for _ in range(recipe.settled_batches):
-        if len(order) < recipe.batch_size:
-            order = torch.randperm(len(images), generator=generator)
-        chosen, order = order[: recipe.batch_size], order[recipe.batch_size :]
-        yield recipe.augmentation(images[chosen], generator)[mine].to(device)
 
 
 def _finite(model: nn.Module) -> bool:
