@@ -9,7 +9,7 @@ from xnorflow.synthesis.tools import SynthesisError, run_tool
 
 
 def test_a_tool_that_does_not_end_is_stopped(tmp_path) -> None:
-    with pytest.raises(SynthesisError, match="sleep was stopped after 0.001 minutes"):
+    with pytest.raises(SynthesisError, match=r"sleep was stopped after 0\.001 minutes"):
         run_tool(["NO_SUCH_VARIABLE", "sleep"], ["60"], tmp_path, "log", minutes=0.001)
 
 

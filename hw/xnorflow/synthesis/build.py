@@ -229,8 +229,9 @@ def build(
         best = 0.0
         for seed in seeds:
             tell(STEPS[2])
+            aim = board.aim * setting.mhz
             routed, path = place(
-                board, folder, target_mhz=board.aim * setting.mhz, seed=seed, leds=leds_of(board, baked)
+                board, folder, target_mhz=aim, seed=seed, leds=leds_of(board, baked)
             )
             if routed.fmax_mhz >= setting.mhz:
                 tell(STEPS[3])
