@@ -82,3 +82,14 @@ def test_a_model_belongs_to_a_virtual_environment(monkeypatch: pytest.MonkeyPatc
     )
     runner._executable("module top; endmodule", "top")
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_what_a_design_is_compiled_into_is_not_another_ones(tmp_path) -> None:
+    """cocotb's main includes the design's own header: with another one's, it corrupts memory."""
+    made, kept = tmp_path / "made", tmp_path / "kept"
+    made.mkdir()
+    kept.mkdir()
+    for name in ("verilated.o", "verilated_vpi.o", "verilator.o", "Vtop.o", "verilated.d"):
+        (made / name).touch()
+    runner._copy_library(made, kept)
+    assert sorted(path.name for path in kept.iterdir()) == ["verilated.o", "verilated_vpi.o"]

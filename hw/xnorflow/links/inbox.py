@@ -101,7 +101,7 @@ class Inbox(wiring.Component):
         with m.If(self.begin):
             m.d.sync += [trial.eq(kept), found_room.eq(1)]
 
-        # Out: a byte waits in a register behind the memory's. One comes in three cycles at most.
+        # Out: a byte waits in a register behind the memory's. At most one comes in three cycles.
         more = Signal()  # there are some behind those that left
         coming = Signal()  # one is in the memory's register
         some = Signal()

@@ -29,7 +29,7 @@ BUILD_FLAGS = (
 MAKE_FLAGS = ("OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0")
 """A bench spends its time in Python; a quick build is worth more than a quick model."""
 TIMESCALE = ("1ns", "1ps")
-LIBRARY = "bench-library"
+LIBRARY = "verilated"
 REWRITTEN = {"COCOTB_REWRITE_ASSERTION_FILES": "bench_*.py"}
 """Files whose failed assertions show their values; for all files, PyTorch's too, it takes long."""
 
@@ -75,7 +75,7 @@ def _executable(verilog: str, top: str) -> Path:
             if path.name != top:
                 path.unlink()
 
-    key = _key(verilog, top, tools, flags)
+    key = _key(verilog, top, tools, flags, LIBRARY)
     return cached_folder("bench", key, build, message=f"Building the bench of {top} (once)")
 
 
@@ -102,7 +102,8 @@ def _build(folder: Path, source: Path, top: str) -> None:
 
 
 def _copy_library(folder: Path, kept: Path) -> None:
-    for path in folder.glob("veril*.o"):  # verilated*.o, and cocotb's verilator.o
+    # Not cocotb's verilator.o: it makes the model, whose size is that of one design's ports.
+    for path in folder.glob("verilated*.o"):
         shutil.copy(path, kept)
 
 
