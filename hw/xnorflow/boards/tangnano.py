@@ -37,7 +37,7 @@ TANG_NANO_20K = Board(
         "2x2x8x32,weight_depth=1536,activation_depth=512,accumulator_depth=512,"
         "max_lanes=1,accumulator_width=16,layer_depth=32,scale_depth=64,pool_depth=32"
     ),
-    clock_mhz=54,
+    clock_mhz=108,
     loader="tangnano20k",
     leds=("15", "16", "17", "18", "19", "20"),
     leds_low=True,
