@@ -265,6 +265,9 @@ LAYERS = {
              weight_scales=(2, 1)),
     ),
     "rows are words": Layer("2x2x3x8", conv((3, 3, 41), 4, (1, 1), in_scales=(2, 1)), base=40),
+    "rows are words, three by three": Layer(
+        "3x3x4x16", conv((3, 2, 220), 4, (1, 1), in_scales=(2, 1)), base=11
+    ),
     "rows are words, several kernel positions": Layer(
         "3x1x12x8", conv((6, 4, 24), 13, (2, 2), padding=(1, 1)), units=3
     ),
