@@ -8,24 +8,60 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from amaranth import ClockDomain, ClockSignal, Module, ResetSignal
 
 from xnorflow.core.artifact import Artifact
 from xnorflow.core.geometry import Geometry
 from xnorflow.driver.accelerator import Accelerator
 from xnorflow.driver.errors import DeviceMismatch
+from xnorflow.flat.choose import make_accelerator
 from xnorflow.golden.model import GoldenNetwork
+from xnorflow.links.crossed import CrossedDevice
+from xnorflow.links.uart import UartDevice
+from xnorflow.simulation.pins import pins_verilog
 from xnorflow.simulation.terminal import Terminal
-from xnorflow.simulation.uart import SimulatedBoard, load_uart
+from xnorflow.simulation.uart import (
+    DIVISOR,
+    TOP,
+    SimulatedBoard,
+    UartModel,
+    build_uart,
+    load_uart,
+)
 from xnorflow.zoo.catalog import artifact_path, sample
 
 GEOMETRY = Geometry.parse("2x2x4x32")
 NETWORK = "mnist-cnn-w1a2"
 
 
-@pytest.fixture(scope="module")
-def device() -> Iterator[str]:
+class BothClocks(UartDevice):
+    """A board's device: the accelerator in a domain of its own, whose clock is the same here."""
+
+    def __init__(self, build_hash: int) -> None:
+        accelerator = make_accelerator(GEOMETRY, build_hash=build_hash)
+        super().__init__(CrossedDevice(accelerator), divisor=DIVISOR)
+
+    def elaborate(self, platform: object) -> Module:
+        m = super().elaborate(platform)
+        m.domains.array = ClockDomain()
+        m.d.comb += [
+            ClockSignal("array").eq(ClockSignal()),
+            ResetSignal("array").eq(ResetSignal()),
+        ]
+        return m
+
+
+def crossed() -> UartModel:
+    """The simulation of such a board."""
+    what = f"{GEOMETRY} divisor {DIVISOR} crossed"
+    verilog = pins_verilog("uart", GEOMETRY, TOP, BothClocks, what=what)
+    return build_uart(verilog, DIVISOR, what)
+
+
+@pytest.fixture(scope="module", params=[lambda: load_uart(GEOMETRY), crossed])
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
     """A board that is served by a thread, as ``xnorflow serve-uart`` does it."""
-    terminal = Terminal(SimulatedBoard(load_uart(GEOMETRY)))
+    terminal = Terminal(SimulatedBoard(request.param()))
     ended = threading.Event()
     server = threading.Thread(target=terminal.serve, args=(lambda: not ended.is_set(),))
     server.start()

@@ -27,17 +27,12 @@ class BoardTop(wiring.Component):
     setting : Setting
         The PLL's.
     device : Component
-        With ``rx`` and ``tx``, in the domain ``sync``; perhaps with ``best``.
-    slow_host : bool
-        The oscillator clocks ``sync``, and the PLL the domain ``array``; else the PLL clocks
-        ``sync``.
+        With ``rx`` and ``tx``: the host link in the domain ``sync``, which the oscillator clocks,
+        the array in the domain ``array``, the PLL's; perhaps with ``best``.
     """
 
-    def __init__(
-        self, board: Board, setting: Setting, device: Any, *, slow_host: bool = False
-    ) -> None:
+    def __init__(self, board: Board, setting: Setting, device: Any) -> None:
         self.board = board
-        self.slow_host = slow_host
         self.setting = setting
         self.device = device
         best = getattr(device, "best", None)
@@ -48,16 +43,14 @@ class BoardTop(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         board = self.board
-        m.domains.sync = domain = ClockDomain(reset_less=True)
+        m.domains.sync = sync = ClockDomain(reset_less=True)
+        m.domains.array = array = ClockDomain(reset_less=True)
         clock, slow = add_pll(
             m, board.family, self.setting, board.oscillator_mhz, self.clk, part=board.part
         )
-        if self.slow_host:
-            m.domains.array = array = ClockDomain(reset_less=True)
-            m.d.comb += array.clk.eq(clock)
-            clock = slow
         m.d.comb += [
-            domain.clk.eq(clock),
+            sync.clk.eq(slow),
+            array.clk.eq(clock),
             self.device.rx.eq(self.rx),
             self.tx.eq(self.device.tx),
         ]

@@ -9,12 +9,12 @@ from amaranth.lib import data, wiring
 from xnorflow.core.contents import Contents
 from xnorflow.core.geometry import Geometry
 from xnorflow.flat.control import FlatControl
-from xnorflow.flat.crossing import StreamCrossing, cross_level, cross_pulse
 from xnorflow.flat.datapath import FlatDatapath
 from xnorflow.flat.receiver import FlatReceiver
 from xnorflow.flat.store import FlatStore
 from xnorflow.flat.timing import check_flat
 from xnorflow.gateware.accelerator import accelerator_ports
+from xnorflow.gateware.crossing import StreamCrossing, cross_level, cross_pulse
 from xnorflow.gateware.loader import Loader
 from xnorflow.gateware.registers import RegisterBlock
 from xnorflow.gateware.results import result_layout

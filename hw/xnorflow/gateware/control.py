@@ -111,7 +111,9 @@ class Control(wiring.Component):
             (self.rows != 0) & (self.images != 0) & (self.images <= self.block) & ~self.bad_packet
         )
         # What was asked for shows at once.
-        asked, accepted = Signal(), Signal()
+        asked, accepted, begun, under_way = (
+            Signal(name=name) for name in ("asked", "accepted", "begun", "under_way")
+        )
         m.d.comb += [
             asked.eq(self.run & ~self.flush & ~to_run & ~to_receive),
             accepted.eq(asked & runnable),
@@ -128,10 +130,11 @@ class Control(wiring.Component):
                     Mux(Mux(asked, ~runnable, refused), DeviceError.NO_PROGRAM, DeviceError.NONE),
                 )
             ),
-            self.busy.eq(
-                ~idle | self.flush | accepted | self.abort | to_run | to_receive | ~self.input_idle
-            ),
+            self.busy.eq(begun | under_way | self.flush | accepted | self.abort),
+            begun.eq(to_run | to_receive),
         ]
+        # From a register, since it is a long way: what ends may show a cycle later.
+        m.d.sync += under_way.eq(begun | ~idle | ~self.input_idle)
         with m.If(self.abort):
             m.d.sync += [left.eq(self.flush_cycles), self.flush.eq(1)]
         with m.Elif(self.flush):

@@ -229,8 +229,12 @@ class Fetch(wiring.Component):
         pixel_bits = PIXEL_CHANNELS * PIXEL_BITS
         pattern = Signal(min(pixel_bits, geometry.word_width))
         code = Cat(reversed(window.fill))
-        codes = Cat(Mux(window.tail > c, code, 0) for c in range(PIXEL_CHANNELS))
-        m.d.sync += pattern.eq(Mux(window.planes, codes, ~0))
+        held = Signal(PIXEL_CHANNELS)  # channels that the words have
+        codes = Cat(Mux(bit, code, 0) for bit in held)
+        m.d.sync += [
+            held.eq(Cat(window.tail > c for c in range(PIXEL_CHANNELS))),
+            pattern.eq(Mux(window.planes, codes, ~0)),
+        ]
         m.d.comb += [self.real.eq(first.masks), self.filled.eq(first.filled)]
         states = [first]
         for cycle in range(2, 8):

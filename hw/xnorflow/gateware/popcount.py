@@ -3,9 +3,10 @@
 
 A word of W bits is counted by a tree over its first W - 1 bits: a leaf adds three bits to a count
 of two, a node adds two counts of n bits and one more bit to a count of n + 1; that bit is the
-adder's carry-in. The W-th bit is the carry-in of whatever the count is added to. Every level or
-every second one is registered, and the last one; bits that enter behind k registers do so k cycles
-late.
+adder's carry-in. The W-th bit is the carry-in of whatever the count is added to. The last level is
+registered, and from there back every one or every second one: where levels are odd in number the
+leaves, which the longest wires lead to, have a cycle to themselves. Bits that enter behind k
+registers do so k cycles late.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class PopcountTree:
 
     def registered(self, level: int) -> bool:
         """Whether a level's counts go through registers."""
-        return level % self.step == 0 or level == self.levels
+        return (self.levels - level) % self.step == 0
 
     @property
     def count_width(self) -> int:
@@ -90,4 +91,4 @@ class PopcountTree:
         if slot == 0:  # the last bit
             return self.cycles - 1
         level = (slot & -slot).bit_length() + 1
-        return (level - 1) // self.step
+        return sum(self.registered(below) for below in range(1, level))

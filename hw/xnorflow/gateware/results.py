@@ -180,8 +180,11 @@ class ResultShifter(wiring.Component):
         m.d.sync += [
             used.eq(promised - oldest),
             some.eq((stored > 1) | ((stored != 0) & ~fetch) | sending),
-            stored.eq(stored + sending - fetch),
         ]
+        with m.If(sending & ~fetch):
+            m.d.sync += stored.eq(stored + 1)
+        with m.Elif(fetch & ~sending):
+            m.d.sync += stored.eq(stored - 1)
         m.d.sync += self.room.eq((used <= self.depth - self.count - ROOM_CYCLES) & ~queued)
         with m.If(self.promise):
             m.d.sync += promised.eq(promised + self.channels * self.geometry.pixels)

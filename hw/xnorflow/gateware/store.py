@@ -126,8 +126,9 @@ class ProgramStore(wiring.Component):
             memory.read_enable.eq(1),
             memory.read_address.eq(address),
         ]
+        coming = ~(self.rewind | written)  # what is asked for is still wanted
         m.d.sync += [
-            asked.eq(Mux(self.rewind | written, 0, Cat(left != 0, asked))),
+            asked.eq(Mux(coming, Cat(left != 0, asked), 0)),
             of_first.eq(Cat(first, of_first)),
             last.eq(Cat(left == 1, last)),
         ]
@@ -135,7 +136,7 @@ class ProgramStore(wiring.Component):
             m.d.sync += [left.eq(left - 1), address.eq(address + 1)]
         with m.If(self.fetch):
             m.d.sync += [left.eq(words), first.eq(address == 0)]
-        with m.If(self.rewind | written):  # also in the middle of a row
+        with m.If(~coming):  # also in the middle of a row
             m.d.sync += [address.eq(0), left.eq(0)]
         taken = Signal(sum(field.stored for field in row_fields(geometry)))
         shifted = Signal(words * ROW_WORD_BITS)
@@ -148,9 +149,10 @@ class ProgramStore(wiring.Component):
         ]
         with m.If(arrives):
             m.d.sync += held.eq(shifted)
-            with m.If(of_first[-1] & ~self.first_row_valid):
-                m.d.sync += held_first.eq(shifted)
-                m.d.sync += self.first_row_valid.eq(row_ends)
+        keeps = Signal()  # the word that arrives is row 0's, which is not known
+        m.d.sync += keeps.eq(coming & asked[-2] & of_first[-2] & ~self.first_row_valid)
+        with m.If(keeps):
+            m.d.sync += [held_first.eq(shifted), self.first_row_valid.eq(row_ends)]
         with m.If(written):
             m.d.sync += self.first_row_valid.eq(0)
         with m.If(self.take):

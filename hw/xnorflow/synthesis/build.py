@@ -20,9 +20,11 @@ from xnorflow.core.baked import Baked
 from xnorflow.core.flat import is_flat
 from xnorflow.core.geometry import Geometry
 from xnorflow.flat.accelerator import FlatAccelerator
+from xnorflow.gateware.accelerator import Accelerator
 from xnorflow.gateware.target import Target
 from xnorflow.gateware.verilog import HASH_MARK, uninitialised_memories
-from xnorflow.links.uart import UartAccelerator, UartDevice, uart_divisor
+from xnorflow.links.crossed import CrossedDevice
+from xnorflow.links.uart import UartDevice, uart_divisor
 from xnorflow.synthesis.implement import pack, place, versions
 from xnorflow.synthesis.netlist import Resources, synthesise
 from xnorflow.synthesis.report import REPORT, CriticalPath, Routed
@@ -137,22 +139,20 @@ def top_of(
 ) -> BoardTop:
     """The board's top: with a flat accelerator where the geometry allows it.
 
-    A flat accelerator's host link runs with the oscillator's clock, so that it does not bound the
-    array's.
+    The host link runs with the oscillator's clock, so that it does not bound the array's.
     """
-    if not is_flat(geometry):
-        device: UartDevice = UartAccelerator(
-            geometry,
-            divisor=divisor_of(board, setting.mhz),
-            build_hash=build_hash,
-            baked=baked,
-        )
-        return BoardTop(board, setting, device)
     contents, answer = (None, None) if baked is None else (baked.contents, baked.answer)
-    flat = FlatAccelerator(geometry, build_hash=build_hash, contents=contents, array_domain="array")
+    if contents is not None:
+        contents.check(geometry)
+    device: Any
+    if is_flat(geometry):
+        device = FlatAccelerator(
+            geometry, build_hash=build_hash, contents=contents, array_domain="array"
+        )
+    else:
+        device = CrossedDevice(Accelerator(geometry, build_hash=build_hash, contents=contents))
     divisor = divisor_of(board, board.oscillator_mhz)
-    device = UartDevice(flat, divisor=divisor, answer=answer)
-    return BoardTop(board, setting, device, slow_host=True)
+    return BoardTop(board, setting, UartDevice(device, divisor=divisor, answer=answer))
 
 
 def describe(

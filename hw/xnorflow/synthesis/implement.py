@@ -57,13 +57,14 @@ def place(
     arguments = [
         *board.nextpnr, "--json", netlist, "--freq", f"{target_mhz:g}",
         "--timing-allow-fail", "--seed", str(seed), "--report", REPORT,
-        *_FILES[board.family](board, folder, board.pins_of(leds)), *board.options,
+        *_FILES[board.family](folder, board.pins_of(leds)),
+        *_clocks(board, folder, target_mhz), *board.options,
     ]  # fmt: skip
     run_tool(_NEXTPNR[board.family], arguments, folder, "nextpnr.log", minutes=_MINUTES)
     return read_report(folder)
 
 
-def _ecp5_files(board: Board, folder: Path, pins: dict[str, str]) -> list[str]:
+def _ecp5_files(folder: Path, pins: dict[str, str]) -> list[str]:
     lines = [
         f'LOCATE COMP "{name}" SITE "{pin}";\nIOBUF PORT "{name}" IO_TYPE=LVCMOS33;\n'
         for name, pin in pins.items()
@@ -72,14 +73,13 @@ def _ecp5_files(board: Board, folder: Path, pins: dict[str, str]) -> list[str]:
     return ["--lpf", "pins.lpf", "--textcfg", "routed.config"]
 
 
-def _ice40_files(board: Board, folder: Path, pins: dict[str, str]) -> list[str]:
+def _ice40_files(folder: Path, pins: dict[str, str]) -> list[str]:
     lines = [f"set_io {name} {pin}\n" for name, pin in pins.items()]
-    lines.append(f"set_frequency clk {board.oscillator_mhz:g}\n")  # and the PLL's follows
     (folder / "pins.pcf").write_text("".join(lines))
     return ["--pcf", "pins.pcf", "--asc", "routed.asc"]
 
 
-def _gowin_files(board: Board, folder: Path, pins: dict[str, str]) -> list[str]:
+def _gowin_files(folder: Path, pins: dict[str, str]) -> list[str]:
     lines = [
         f'IO_LOC "{name}" {pin};\nIO_PORT "{name}" IO_TYPE=LVCMOS33;\n'
         for name, pin in pins.items()
@@ -89,6 +89,14 @@ def _gowin_files(board: Board, folder: Path, pins: dict[str, str]) -> list[str]:
 
 
 _FILES = {"ecp5": _ecp5_files, "ice40": _ice40_files, "gowin": _gowin_files}
+
+
+def _clocks(board: Board, folder: Path, target_mhz: float) -> list[str]:
+    """The host link's clock, and what to aim at for the array's."""
+    clocks = (("get_ports clk", board.oscillator_mhz), ("get_nets array_clk", target_mhz))
+    lines = [f"create_clock -period {1000 / mhz:.4f} [{net}]\n" for net, mhz in clocks]
+    (folder / "clocks.sdc").write_text("".join(lines))
+    return ["--sdc", "clocks.sdc"]
 
 
 def pack(board: Board, folder: Path) -> Path:

@@ -141,7 +141,7 @@ def _known(geometry: Geometry) -> dict[str, int]:
     hops = fetched * rows * (geometry.hops - 1)
     counts = 0
     if geometry.popcount_levels == 1:
-        between = range(1, word.bit_length() - 2, 2)
+        between = range(word.bit_length() - 3, 0, -2)
         bits = sum((word >> level + 1) * (level + 1) for level in between)
         counts = bits * rows * geometry.columns * geometry.pixels
     return {"lut": 0, "ff": word * rows * geometry.columns + skew + hops + counts}

@@ -33,7 +33,9 @@ def cross_pulse(m: Module, pulse: Value, *, source: str, to: str, name: str) -> 
 class StreamCrossing(wiring.Component):
     """Hands on a word when the other side has seen that it is there; at most one is under way.
 
-    The word itself does not pass a register: its sender keeps it until it is taken.
+    The word itself does not pass a register: its sender keeps it until it is taken. It may withdraw
+    the word, as an abort makes it, and the other side forgets it; until then, three to four cycles
+    of both clocks, the payload must stay or the other side take nothing.
 
     Parameters
     ----------
@@ -58,22 +60,37 @@ class StreamCrossing(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        asks, waits = Signal(), Signal()
-        taken = Signal()
+        asks, waits, withdrawn = Signal(), Signal(), Signal()
+        taken, forgets = Signal(), Signal()
         asked = cross_level(m, asks, to=self.to, name="asks")
+        void = cross_level(m, withdrawn, to=self.to, name="withdrawn")
         answered = cross_level(m, taken, to=self.source, name="taken")
-        ready, valid = Signal(), Signal()
-        m.d[self.to] += valid.eq(Mux(valid, ~self.o.ready, asked != taken))
-        m.d[self.source] += ready.eq(waits & (answered == asks) & ~ready)
-        with m.If(self.i.valid & ~waits):
-            m.d[self.source] += [asks.eq(~asks), waits.eq(1)]
+        forgotten = cross_level(m, forgets, to=self.source, name="forgets")
+        ready, valid, missed = Signal(), Signal(), Signal()
         m.d.comb += [
             self.i.ready.eq(ready),
             self.o.valid.eq(valid),
             self.o.payload.eq(self.i.payload),
         ]
-        with m.If(ready):
+
+        # A withdrawal is over when the other side has said so, and then that it has seen its end.
+        m.d[self.source] += ready.eq(waits & (answered == asks) & ~ready & ~missed & self.i.valid)
+        with m.If(~waits), m.If(self.i.valid):
+            m.d[self.source] += [asks.eq(~asks), waits.eq(1)]
+        with m.Elif(missed):
+            with m.If(forgotten & (answered == asks)):
+                m.d[self.source] += withdrawn.eq(0)
+            with m.If(~forgotten & ~withdrawn):
+                m.d[self.source] += [waits.eq(0), missed.eq(0)]
+        with m.Elif(~self.i.valid):
+            m.d[self.source] += [withdrawn.eq(1), missed.eq(1)]
+        with m.Elif(ready):
             m.d[self.source] += waits.eq(0)
-        with m.If(valid & self.o.ready):
+
+        m.d[self.to] += [
+            valid.eq(Mux(valid, ~self.o.ready, asked != taken) & ~void),
+            forgets.eq(void),
+        ]
+        with m.If((valid & self.o.ready) | void):
             m.d[self.to] += taken.eq(asked)
         return m
