@@ -21,7 +21,7 @@ ICEBREAKER = Board(
         "mlp,cw_last=0..7,out_word_last=0..15,tile_last=0..127,unit_last=0..15,word_last=0..15"
     ),
     clock_mhz=60,
-    seeds=(6, 2, 1, 3, 4, 5),
+    seeds=(31, 1, 6),
     loader="ice40_generic",
     leds=("26", "27", "25", "23", "21"),  # 1 to 5 of the part that can be broken off
 )

@@ -33,12 +33,12 @@ ULX3S_25F = _ulx3s(
     25,
     ULX3S_25F_Platform,
     "2x2x8x64,weight_depth=2048,activation_depth=512,accumulator_depth=512,"
-    "max_lanes=2,accumulator_width=18",
-    clock_mhz=87.5,
+    "max_lanes=2,accumulator_width=18,popcount_levels=1",
+    clock_mhz=118.75,
 )
 ULX3S_85F = _ulx3s(
     85,
     ULX3S_85F_Platform,
     "3x3x32x64,weight_depth=2048,accumulator_depth=512,max_lanes=1,accumulator_width=18",
-    clock_mhz=87.5,
+    clock_mhz=100,
 )

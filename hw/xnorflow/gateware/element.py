@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Instance
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -29,6 +30,16 @@ TWO_OUTPUTS = ("xc7",)
 
 LUTS = {1: 3, 2: 5}
 """There, most LUTs between two registers, by ``popcount_levels``."""
+
+
+def carried_out(m: Module, carry: Value, platform: object) -> Value:
+    """A chain's last carry. On an iCE40 from a LUT, which has room for the register behind it."""
+    if device_family(platform) != "ice40":
+        return carry
+    top = Signal()
+    unused = {f"i_I{pin}": Const(0) for pin in range(3)}
+    m.submodules += Instance("SB_LUT4", p_LUT_INIT=Const(0xFF00, 16), **unused, i_I3=carry, o_O=top)
+    return top
 
 
 class ElementRow(wiring.Component):
@@ -109,7 +120,7 @@ class ElementRow(wiring.Component):
         m = Module()
         family = family_of(platform)
         if device_family(platform) in SHORT_CHAINS:
-            self._narrow(m)
+            self._narrow(m, platform)
         elif family == PORTABLE:
             self._portable(m)
         elif family in TWO_OUTPUTS:
@@ -164,14 +175,15 @@ class ElementRow(wiring.Component):
 
     # -- an adder for each count -------------------------------------------------------------
 
-    def _narrow(self, m: Module) -> None:
+    def _narrow(self, m: Module, platform: object) -> None:
         geometry, tree = self.geometry, self.tree
         beat, width = geometry.weight_beat, geometry.word_width
         idle = self._delayed_idle(m)
 
         def add(a: Value, b: Value, carry: Value) -> Value:
             """The carry enters the chain at a position of its own."""
-            return (Cat(Const(1, 1), a) + Cat(carry, b))[1:]
+            total = (Cat(Const(1, 1), a) + Cat(carry, b))[1:]
+            return Cat(total[:-1], carried_out(m, total[-1], platform))
 
         for column in range(geometry.columns_per_hop):
             resting = Signal(width, name=f"resting_{column}", reset_less=True)

@@ -4,15 +4,16 @@
 A word of W bits is counted by a tree over its first W - 1 bits: a leaf adds three bits to a count
 of two, a node adds two counts of n bits and one more bit to a count of n + 1; that bit is the
 adder's carry-in. The W-th bit is the carry-in of whatever the count is added to. The last level is
-registered, and from there back every one or every second one: where levels are odd in number the
-leaves, which the longest wires lead to, have a cycle to themselves. Bits that enter behind k
-registers do so k cycles late.
+registered, and every one or every second one before it. Where their number is odd, one level has a
+cycle to itself: the leaves, which the longest wires lead to; in a flat accelerator, whose wires are
+short, the last one, which is the widest. Bits that enter behind k registers do so k cycles late.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xnorflow.core.flat import is_flat
 from xnorflow.core.geometry import Geometry
 
 __all__ = ["PopcountTree"]
@@ -32,15 +33,18 @@ class PopcountTree:
         Bits of a word, a power of two from 8.
     step : int
         Levels between two registers.
+    from_leaves : bool
+        Whether they are counted from the leaves on, not from the last level back.
     """
 
     width: int
     step: int = 2
+    from_leaves: bool = False
 
     @classmethod
     def of(cls, geometry: Geometry) -> PopcountTree:
         """The tree of a geometry's words."""
-        return cls(geometry.word_width, geometry.popcount_levels)
+        return cls(geometry.word_width, geometry.popcount_levels, is_flat(geometry))
 
     @property
     def levels(self) -> int:
@@ -54,6 +58,8 @@ class PopcountTree:
 
     def registered(self, level: int) -> bool:
         """Whether a level's counts go through registers."""
+        if self.from_leaves:
+            return level % self.step == 0 or level == self.levels
         return (self.levels - level) % self.step == 0
 
     @property

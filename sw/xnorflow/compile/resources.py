@@ -60,9 +60,9 @@ class Device:
 DEVICES = {
     device.name: device
     for device in (
-        Device("ecp5-85f", "ecp5", 83640, 83640, 208, 156, 75),
-        Device("ecp5-45f", "ecp5", 43848, 43848, 108, 72, 75),
-        Device("ecp5-25f", "ecp5", 24288, 24288, 56, 28, 75),
+        Device("ecp5-85f", "ecp5", 83640, 83640, 208, 156, 100),
+        Device("ecp5-45f", "ecp5", 43848, 43848, 108, 72, 100),
+        Device("ecp5-25f", "ecp5", 24288, 24288, 56, 28, 100),
         Device("up5k", "ice40", 5280, 5280, 30, 8, 40),
         Device("xc7a35t", "xc7", 20800, 41600, 100, 90, 200),
         Device("xc7a100t", "xc7", 63400, 126800, 270, 240, 200),
