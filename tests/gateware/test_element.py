@@ -54,7 +54,7 @@ def _model_families(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(chains._CHAINS, "compressed", add_cells)
     monkeypatch.setattr(element_module, "TWO_OUTPUTS", ("compressed",))
     monkeypatch.setattr(compressor, "two_outputs", add_two_outputs)
-    monkeypatch.setattr(element_module, "carried_out", lambda m, carry, platform: carry)
+    monkeypatch.setattr(element_module, "carried_out", lambda m, total, platform: total)
 
 
 class Row(wiring.Component):

@@ -32,14 +32,15 @@ LUTS = {1: 3, 2: 5}
 """There, most LUTs between two registers, by ``popcount_levels``."""
 
 
-def carried_out(m: Module, carry: Value, platform: object) -> Value:
-    """A chain's last carry. On an iCE40 from a LUT, which has room for the register behind it."""
+def carried_out(m: Module, total: Value, platform: object) -> Value:
+    """A sum whose top bit is a carry: on an iCE40 from a LUT, whose cell has room for a register."""
     if device_family(platform) != "ice40":
-        return carry
+        return total
     top = Signal()
     unused = {f"i_I{pin}": Const(0) for pin in range(3)}
-    m.submodules += Instance("SB_LUT4", p_LUT_INIT=Const(0xFF00, 16), **unused, i_I3=carry, o_O=top)
-    return top
+    carry = {"i_I3": total[-1]}
+    m.submodules += Instance("SB_LUT4", p_LUT_INIT=Const(0xFF00, 16), **unused, **carry, o_O=top)
+    return Cat(total[:-1], top)
 
 
 class ElementRow(wiring.Component):
@@ -182,8 +183,7 @@ class ElementRow(wiring.Component):
 
         def add(a: Value, b: Value, carry: Value) -> Value:
             """The carry enters the chain at a position of its own."""
-            total = (Cat(Const(1, 1), a) + Cat(carry, b))[1:]
-            return Cat(total[:-1], carried_out(m, total[-1], platform))
+            return carried_out(m, (Cat(Const(1, 1), a) + Cat(carry, b))[1:], platform)
 
         for column in range(geometry.columns_per_hop):
             resting = Signal(width, name=f"resting_{column}", reset_less=True)
