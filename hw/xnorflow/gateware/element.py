@@ -33,7 +33,7 @@ LUTS = {1: 3, 2: 5}
 
 
 def carried_out(m: Module, total: Value, platform: object) -> Value:
-    """A sum whose top bit is a carry: on an iCE40 from a LUT, which shares a cell with a register."""
+    """A sum whose top bit is a carry: on an iCE40 out of a LUT, which may have a register."""
     if device_family(platform) != "ice40":
         return total
     top = Signal()
