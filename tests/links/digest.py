@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from amaranth import Array, Module, Signal
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import wiring
 
 from xnorflow.core.link import LinkLimits
 from xnorflow.core.registers import REGISTERS
-from xnorflow.gateware.results import result_layout
+from xnorflow.gateware.accelerator import host_ports
 from xnorflow.gateware.verilog import convert
 from xnorflow.links.spi import SpiDevice
 from xnorflow.links.uart import UartDevice
@@ -39,17 +38,7 @@ class Digest(wiring.Component):
     """
 
     def __init__(self) -> None:
-        super().__init__(
-            {
-                "reg_address": In(8),
-                "reg_write": In(1),
-                "reg_write_data": In(32),
-                "reg_read_data": Out(32),
-                "config": In(stream.Signature(32)),
-                "pixels": In(stream.Signature(8)),
-                "results": Out(stream.Signature(result_layout)),
-            }
-        )
+        super().__init__(host_ports())
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -24,12 +24,12 @@ from xnorflow.gateware.sequencer import Sequencer
 from xnorflow.gateware.store import ProgramStore
 from xnorflow.gateware.writepath import WritePath
 
-__all__ = ["Accelerator", "accelerator_ports"]
+__all__ = ["Accelerator", "accelerator_ports", "host_ports"]
 
 
-def accelerator_ports(geometry: Geometry) -> dict[str, Any]:
-    """Members of every accelerator of a geometry: register bus, streams, and taps for tests."""
-    ports: dict[str, Any] = {
+def host_ports() -> dict[str, Any]:
+    """Members that a host's link drives: register bus and streams."""
+    return {
         "reg_address": In(8),
         "reg_write": In(1),
         "reg_write_data": In(32),
@@ -37,8 +37,12 @@ def accelerator_ports(geometry: Geometry) -> dict[str, Any]:
         "config": In(stream.Signature(32)),
         "pixels": In(stream.Signature(8)),
         "results": Out(stream.Signature(result_layout)),
-        "tap_row": Out(8),
     }
+
+
+def accelerator_ports(geometry: Geometry) -> dict[str, Any]:
+    """Members of every accelerator of a geometry: register bus, streams, and taps for tests."""
+    ports = host_ports() | {"tap_row": Out(8)}
     write = write_layout(geometry)
     for bank in range(geometry.banks):
         ports[f"tap_{bank}__enable"] = Out(geometry.word_width // geometry.granule)

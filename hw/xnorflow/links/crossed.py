@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth import DomainRenamer, Module, Mux, Signal
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import wiring
 
+from xnorflow.gateware.accelerator import host_ports
 from xnorflow.gateware.crossing import StreamCrossing, cross_pulse
 from xnorflow.gateware.results import result_layout
 
@@ -46,17 +46,7 @@ class CrossedDevice(wiring.Component):
     def __init__(self, device: Any) -> None:
         self.device = device
         self.geometry = device.geometry
-        super().__init__(
-            {
-                "reg_address": In(8),
-                "reg_write": In(1),
-                "reg_write_data": In(32),
-                "reg_read_data": Out(32),
-                "config": In(stream.Signature(32)),
-                "pixels": In(stream.Signature(8)),
-                "results": Out(stream.Signature(result_layout)),
-            }
-        )
+        super().__init__(host_ports())
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

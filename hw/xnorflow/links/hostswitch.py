@@ -7,9 +7,9 @@ from typing import Any
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
-from xnorflow.gateware.results import result_layout
+from xnorflow.gateware.accelerator import host_ports
 from xnorflow.links.standalone import Standalone
 
 __all__ = ["HostSwitch"]
@@ -45,14 +45,8 @@ class HostSwitch(wiring.Component):
         self.device = device
         self.line = line
         super().__init__(
-            {
-                "reg_address": In(8),
-                "reg_write": In(1),
-                "reg_write_data": In(32),
-                "reg_read_data": Out(32),
-                "config": In(stream.Signature(32)),
-                "pixels": In(stream.Signature(8)),
-                "results": Out(stream.Signature(result_layout)),
+            host_ports()
+            | {
                 "host_line": In(stream.Signature(8)),
                 "opened": In(1),
             }
