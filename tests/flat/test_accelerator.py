@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from amaranth import ClockDomain, ClockSignal, Module, ResetSignal
+from amaranth import Module
+from tests.gateware.helpers import join_array_clock
 
 from xnorflow.compile.errors import CompileError
 from xnorflow.compile.program import compile_network
@@ -41,13 +42,7 @@ class TwoDomains(FlatAccelerator):
         super().__init__(geometry, array_domain="array")
 
     def elaborate(self, platform: object) -> Module:
-        m = super().elaborate(platform)
-        m.domains.array = ClockDomain()
-        m.d.comb += [
-            ClockSignal("array").eq(ClockSignal()),
-            ResetSignal("array").eq(ResetSignal()),
-        ]
-        return m
+        return join_array_clock(super().elaborate(platform))
 
 
 def network(channels: int, *sizes: int, seed: int = 3) -> Artifact:

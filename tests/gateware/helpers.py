@@ -7,7 +7,16 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Module, ResetInserter, Shape, Signal, Value
+from amaranth.hdl import (
+    ClockDomain,
+    ClockSignal,
+    Module,
+    ResetInserter,
+    ResetSignal,
+    Shape,
+    Signal,
+    Value,
+)
 from amaranth.lib import data, wiring
 from amaranth.sim import Simulator
 
@@ -20,6 +29,7 @@ __all__ = [
     "Stimulus",
     "bus_write",
     "geometry_of",
+    "join_array_clock",
     "popcount",
     "trace",
 ]
@@ -44,6 +54,16 @@ def geometry_of(shape: str, **memory: int) -> Geometry:
         "pool_depth": 8,
     }
     return Geometry.parse(shape).with_memory(**{**sizes, **memory})
+
+
+def join_array_clock(m: Module) -> Module:
+    """Make the array's domain, which elsewhere has a clock of its own, with the clock of ``m``."""
+    m.domains.array = ClockDomain()
+    m.d.comb += [
+        ClockSignal("array").eq(ClockSignal()),
+        ResetSignal("array").eq(ResetSignal()),
+    ]
+    return m
 
 
 def popcount(value: int) -> int:

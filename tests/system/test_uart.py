@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from amaranth import ClockDomain, ClockSignal, Module, ResetSignal
+from amaranth import Module
+from tests.gateware.helpers import join_array_clock
 
 from xnorflow.core.artifact import Artifact
 from xnorflow.core.geometry import Geometry
@@ -42,13 +43,7 @@ class BothClocks(UartDevice):
         super().__init__(CrossedDevice(accelerator), divisor=DIVISOR)
 
     def elaborate(self, platform: object) -> Module:
-        m = super().elaborate(platform)
-        m.domains.array = ClockDomain()
-        m.d.comb += [
-            ClockSignal("array").eq(ClockSignal()),
-            ResetSignal("array").eq(ResetSignal()),
-        ]
-        return m
+        return join_array_clock(super().elaborate(platform))
 
 
 def crossed() -> UartModel:
