@@ -41,7 +41,10 @@ endmodule
 """
 
 
-@pytest.mark.parametrize("a, b", [*SHAPES, (signed(14), unsigned(16)), (signed(20), unsigned(16))])
+@pytest.mark.parametrize(
+    "a, b",
+    [*SHAPES, (signed(14), unsigned(16)), (signed(20), unsigned(16)), (signed(6), unsigned(1))],
+)
 def test_products_come_two_cycles_later(a: Shape, b: Shape) -> None:
     rng = np.random.default_rng([180, a.width, b.width])
 

@@ -89,7 +89,7 @@ def test_modules(design: Design) -> None:
         "fabric.array", "fabric.realcount", "fabric.deskew",
         *(f"fabric.feet_{hop}" for hop in hops),
         *(f"fabric.feet_{hop}.threshold_0" for hop in hops),
-        *(f"fabric.array.banks_{hop}.bank_{c}" for hop in hops for c in columns),
+        *(f"fabric.array.banks.hop_{hop}.bank_{c}" for hop in hops for c in columns),
         *(f"fabric.array.row_{hop}_{row}" for hop in hops for row in rows),
     )  # fmt: skip
     missing = [unit for unit in units if f"xnorflow.{unit}" not in names]

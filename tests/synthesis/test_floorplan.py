@@ -36,7 +36,7 @@ def array_blocks(hops: int, columns: int, deep: int) -> list[str]:
     return [
         *(f"a.banks.bank_0_{bank}.block_{n}" for bank in range(9) for n in range(4)),
         *(
-            f"a.fabric.array.banks_{hop}.bank_{column}.block.block_{n}"
+            f"a.fabric.array.banks.slice_{hop}_{n}.bank_{column}.block_0"
             for hop in range(hops)
             for column in range(columns)
             for n in range(deep)
@@ -82,7 +82,7 @@ def test_hops_stand_side_by_side(hops: int, columns: int, deep: int) -> None:
     assert "a.store.program.block_0" not in at
     stripes = [[xy for name, xy in at.items() if ".banks.bank_" in name]]
     stripes += [
-        [xy for name, xy in at.items() if f"banks_{hop}." in name or f"feet_{hop}." in name]
+        [xy for name, xy in at.items() if f"slice_{hop}_" in name or f"feet_{hop}." in name]
         for hop in range(hops)
     ]
     for row in DEVICES["85k"].rows:
@@ -90,7 +90,7 @@ def test_hops_stand_side_by_side(hops: int, columns: int, deep: int) -> None:
             assert max(x for x, y in left if y == row) < min(x for x, y in right if y == row)
     # Weights of the first rows at one end, sums at the other.
     for hop in range(hops):
-        first = at[f"a.fabric.array.banks_{hop}.bank_0.block.block_0"]
+        first = at[f"a.fabric.array.banks.slice_{hop}_0.bank_0.block_0"]
         sums = at[f"a.fabric.feet_{hop}.accumulators.block_1"]
         assert (first[1], sums[1]) == (22, 82)
 
@@ -111,5 +111,5 @@ def test_an_accelerators_own_names(tmp_path: Path) -> None:
     found = [name for name, cell in module["cells"].items() if cell["type"] == "DP16KD"]
     others = (".store.", ".pool.", ".shifter.")
     assert set(places(module)) == {name for name in found if not any(o in name for o in others)}
-    for part in (".banks.bank_0_1.", ".banks_0.bank_3.", ".feet_0.accumulators."):
+    for part in (".banks.bank_0_1.", ".banks.slice_0_0.bank_3.", ".feet_0.accumulators."):
         assert any(part in name for name in places(module))

@@ -15,9 +15,8 @@ from xnorflow.core.artifact import Artifact
 from xnorflow.core.geometry import Geometry
 from xnorflow.driver.accelerator import Accelerator
 from xnorflow.driver.errors import DeviceMismatch
-from xnorflow.flat.choose import make_accelerator
+from xnorflow.flat.choose import make_crossed
 from xnorflow.golden.model import GoldenNetwork
-from xnorflow.links.crossed import CrossedDevice
 from xnorflow.links.uart import UartDevice
 from xnorflow.simulation.pins import pins_verilog
 from xnorflow.simulation.terminal import Terminal
@@ -39,8 +38,7 @@ class BothClocks(UartDevice):
     """A board's device: the accelerator in a domain of its own, whose clock is the same here."""
 
     def __init__(self, build_hash: int) -> None:
-        accelerator = make_accelerator(GEOMETRY, build_hash=build_hash)
-        super().__init__(CrossedDevice(accelerator), divisor=DIVISOR)
+        super().__init__(make_crossed(GEOMETRY, build_hash=build_hash), divisor=DIVISOR)
 
     def elaborate(self, platform: object) -> Module:
         return join_array_clock(super().elaborate(platform))

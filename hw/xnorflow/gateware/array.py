@@ -8,11 +8,11 @@ from amaranth.utils import ceil_log2
 
 from xnorflow.core.contents import Contents
 from xnorflow.core.geometry import Geometry
+from xnorflow.gateware.arraybanks import ArrayBanks
 from xnorflow.gateware.banks import window_layout
 from xnorflow.gateware.element import ElementRow
 from xnorflow.gateware.layouts import bus_layout, load_layout
 from xnorflow.gateware.resting import windowed_loads
-from xnorflow.gateware.weightbank import HopBanks
 
 __all__ = ["RowSkew", "SystolicArray", "record_layout"]
 
@@ -122,7 +122,12 @@ class SystolicArray(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         windows = ElementRow.load_windows(self.geometry)
-        address = Mux(self.record.valid, self.record.address, self.load.address)
+        m.submodules.banks = banks = ArrayBanks(self.geometry, contents=self.contents)
+        m.d.comb += [
+            banks.address.eq(Mux(self.record.valid, self.record.address, self.load.address)),
+            banks.bus.eq(self.bus),
+            self.weights.eq(banks.weights),
+        ]
         loads = [
             windowed_loads(m, self.shifts[row], windows, name=f"{row}")
             for row in range(self.geometry.rows)
@@ -131,10 +136,8 @@ class SystolicArray(wiring.Component):
             "words": Value.cast(self.words),
             "idle": ~self.masks,
             "loads": Cat(loads),
-            "address": address,
             "double": self.double,
         }
-        bus = self.bus
         for hop in range(self.geometry.hops):
             if hop:
                 for name, value in crossing.items():
@@ -142,29 +145,24 @@ class SystolicArray(wiring.Component):
                     later = Signal(len(value), name=f"{name}_{hop}", init=init, reset_less=True)
                     m.d.sync += later.eq(value)
                     crossing[name] = later
-            bus = self._hop(m, hop, bus, **crossing)
+            self._hop(m, hop, banks.weights, **crossing)
         return m
 
     def _hop(
         self,
         m: Module,
         hop: int,
-        bus: data.View,
+        weights: data.View,
         *,
         words: Value,
         idle: Value,
         loads: Value,
-        address: Value,
         double: Value,
-    ) -> data.View:
-        """The banks and rows of one hop; its register of the bus."""
+    ) -> None:
+        """The rows of one hop."""
         geometry = self.geometry
         pixels, rows = range(geometry.pixels), range(geometry.rows)
         columns, width = range(geometry.columns_per_hop), geometry.word_width
-        m.submodules[f"banks_{hop}"] = banks = HopBanks(geometry, hop, contents=self.contents)
-        m.d.comb += [banks.address.eq(address), banks.bus.eq(bus)]
-        for c in columns:
-            m.d.comb += self.weights[hop * len(columns) + c].eq(banks.weights[c])
         falling: data.View | None = None
         for row in rows:
             m.submodules[f"row_{hop}_{row}"] = unit = ElementRow(geometry, row=row)
@@ -175,7 +173,7 @@ class SystolicArray(wiring.Component):
                 ),
                 unit.idle.eq(idle[row].replicate(geometry.pixels)),
                 unit.loads.eq(loads.word_select(row, len(unit.loads))),
-                *(unit.weights[c].eq(banks.weights[c][row]) for c in columns),
+                *(unit.weights[c].eq(weights[hop * len(columns) + c][row]) for c in columns),
             ]
             if geometry.doubles(row):
                 m.d.comb += unit.double.eq(double)
@@ -185,4 +183,3 @@ class SystolicArray(wiring.Component):
         first = hop * len(columns) * len(pixels)
         for index in range(len(columns) * len(pixels)):
             m.d.comb += self.sums[first + index].eq(unit.sums_out[index])
-        return banks.taken

@@ -19,8 +19,10 @@ from xnorflow.gateware.target import PORTABLE, device_family, family_of
 __all__ = ["ElementRow"]
 
 CHAIN_POSITIONS = 28
-"""Most positions of a carry chain: longer ones waste fewer, shorter ones are quicker and easier to
-place. A path leads through two of them, by the timing analysis from end to end."""
+"""Most positions of a carry chain: longer ones waste fewer, shorter ones are quicker."""
+
+PAIRED_POSITIONS = 16
+"""The same, where a path leads through two chains; by the timing analysis, from end to end."""
 
 SHORT_CHAINS = ("ice40", "gowin")
 """Families whose carry cells take no XOR: each count is an adder of its own."""
@@ -236,9 +238,10 @@ class ElementRow(wiring.Component):
         ]
 
         # By the timing analysis every input of a chain reaches all its sums. So adders whose sums
-        # others take in the same cycle have chains of their own, without the way between rows.
-        taken_on: list[Adder] = []
-        registered: list[Adder] = []
+        # others take in the same cycle have chains of their own, and so have those that take them.
+        first: list[Adder] = []
+        second: list[Adder] = []
+        alone: list[Adder] = []
         counts: dict[tuple[int, int], list[Signal]] = {}
         for level in range(1, tree.levels + 1):
             above: dict[tuple[int, int], list[Signal]] = {}
@@ -261,11 +264,11 @@ class ElementRow(wiring.Component):
                         total = Signal(level + 1, name=f"total_{name}")
                         adder = Adder(carry, tuple(cells), total)
                         if tree.registered(level):
-                            registered.append(adder)
+                            (alone if tree.registered(level - 1) else second).append(adder)
                             total = Signal(level + 1, name=f"count_{name}", reset_less=True)
                             m.d.sync += total.eq(adder.total)
                         else:
-                            taken_on.append(adder)
+                            first.append(adder)
                         above.setdefault((column, pixel), []).append(total)
             counts = above
 
@@ -283,9 +286,10 @@ class ElementRow(wiring.Component):
             for column in columns:
                 index = column * geometry.pixels + pixel
                 (count,) = counts[column, pixel]
-                registered.append(self._falling(m, index, count, bit, weights[column]))
-        for adders in (taken_on, registered):
-            add_chains(m, family, adders, cap=CHAIN_POSITIONS)
+                alone.append(self._falling(m, index, count, bit, weights[column]))
+        for adders in (first, second):
+            add_chains(m, family, adders, cap=PAIRED_POSITIONS)
+        add_chains(m, family, alone, cap=CHAIN_POSITIONS)
 
     # -- full adders of a LUT each -----------------------------------------------------------
 

@@ -15,7 +15,15 @@ from amaranth.utils import ceil_log2
 
 from xnorflow.gateware.target import device_family, family_of
 
-__all__ = ["INITIALISED", "BlockMemory", "Lane", "early_read", "ecp5_blocks", "ecp5_init"]
+__all__ = [
+    "INITIALISED",
+    "BlockMemory",
+    "Lane",
+    "early_read",
+    "ecp5_blocks",
+    "ecp5_cuts",
+    "ecp5_init",
+]
 
 INITIALISED = "initialised"
 """Attribute of a memory whose first words must be as they are given."""
@@ -48,6 +56,12 @@ def ecp5_blocks(width: int, depth: int, granularity: int) -> tuple[int, list[lis
             ]
             return shape, [cut[at : at + lanes] for at in range(0, len(cut), lanes)]
     return None
+
+
+def ecp5_cuts(width: int, depth: int) -> list[range]:
+    """Which bits of a memory's words each of its ECP5 block RAMs holds: all, if none is so deep."""
+    _, blocks = ecp5_blocks(width, depth, width) or (None, [[Lane(0, width, 0)]])
+    return [range(lanes[0].start, lanes[-1].start + lanes[-1].width) for lanes in blocks]
 
 
 def ecp5_init(words: Sequence[int], shape: int, blocks: list[list[Lane]]) -> list[list[int]]:

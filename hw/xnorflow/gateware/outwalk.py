@@ -157,8 +157,8 @@ class OutputWalk(wiring.Component):
             self.last_y.eq(last_y),
         ]
         with m.If(x_end):
-            m.d.sync += self.window.eq(self.window + 1)
-        with m.If(line_end | begins):
+            m.d.sync += self.window.eq(Mux(line_last, 0, self.window + 1))
+        with m.If(begins):
             m.d.sync += self.window.eq(0)
         closes, closes_line = Signal(), Signal()
         m.d.sync += [

@@ -57,7 +57,9 @@ class PopcountTree:
         return -(-self.levels // self.step)
 
     def registered(self, level: int) -> bool:
-        """Whether a level's counts go through registers."""
+        """Whether a level's counts go through registers; those before level 1 are the word's."""
+        if level == 0:
+            return True
         if self.from_leaves:
             return level % self.step == 0 or level == self.levels
         return (self.levels - level) % self.step == 0

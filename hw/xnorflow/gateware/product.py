@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A product with a register before and one behind it."""
 
-from amaranth import ClockSignal, Const, Module, Shape, Signal
+from amaranth import ClockSignal, Const, Module, Shape, Signal, unsigned
 from amaranth.hdl import Instance
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -29,7 +29,7 @@ class Product(wiring.Component):
     Timing
     ------
     On an ECP5 both registers are the DSP block's own: between those of logic a product takes the
-    block's time and two long wires.
+    block's time and two long wires. Where ``b`` is one bit, no block is needed: it lets ``a`` pass.
     """
 
     latency_cycles = 2
@@ -41,6 +41,9 @@ class Product(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        if self.shapes[1] == unsigned(1):
+            self._gate(m)
+            return m
         if family_of(platform) == "ecp5" and max(s.width for s in self.shapes) <= _DSP_BITS:
             m.submodules.dsp = self._ecp5_block()
             return m
@@ -49,6 +52,14 @@ class Product(wiring.Component):
         m.d.sync += [a.eq(self.a), b.eq(self.b), result.eq(a * b)]
         m.d.comb += self.product.eq(result)
         return m
+
+    def _gate(self, m: Module) -> None:
+        passed = Signal.like(self.a, reset_less=True)
+        result = Signal.like(self.a, reset_less=True)
+        m.d.sync += [passed.eq(self.a), result.eq(passed)]
+        with m.If(~self.b):
+            m.d.sync += passed.eq(0)
+        m.d.comb += self.product.eq(result)
 
     def _ecp5_block(self) -> Instance:
         """A MULT18X18D with its input and output registers."""

@@ -238,19 +238,27 @@ class ResultShifter(wiring.Component):
         last_channel = Signal()  # the value that goes next ends its line
         pixel = Signal(range(pixels))
         sending, line_end, final = Signal(), Signal(), Signal()
+        last_next = Signal()
+        ending = Signal()  # the line ends, and not with the position's first value
         m.d.comb += [
             sending.eq(begin | going),
             line_end.eq(sending & last_channel),
             final.eq(line_end & (pixel == pixels - 1)),
+            last_next.eq(
+                Mux(sending & ~line_end, channel + 1 == position.channel_last, single),
+            ),
         ]
-        m.d.sync += [going.eq(sending & ~final), last_channel.eq(single)]
+        m.d.sync += [
+            going.eq(sending & ~final),
+            last_channel.eq(last_next),
+            ending.eq(sending & ~final & last_next),
+        ]
         with m.If(sending & ~line_end):
-            m.d.sync += [
-                channel.eq(channel + 1),
-                last_channel.eq(channel + 1 == position.channel_last),
-            ]
+            m.d.sync += channel.eq(channel + 1)
         with m.If(line_end):
-            m.d.sync += [channel.eq(0), pixel.eq(Mux(final, 0, pixel + 1))]
+            m.d.sync += pixel.eq(Mux(final, 0, pixel + 1))
+        with m.If(ending):
+            m.d.sync += channel.eq(0)
 
         # Elsewhere 1, so that it can be the reset of a gate; the line's end stops it.
         marks: list[Value] = []
@@ -260,9 +268,11 @@ class ResultShifter(wiring.Component):
                     marks.append(~begin)
                     continue
                 mark = Signal(name=f"unmarked_{column}_{at}", init=1)
-                if column:
+                if column == 1 and not at:
+                    m.d.sync += mark.eq(~begin | last_channel)
+                elif column:
                     m.d.sync += mark.eq(marks[(column - 1) * pixels + at])
-                    with m.If(line_end):
+                    with m.If(ending):
                         m.d.sync += mark.eq(1)
                 else:
                     m.d.sync += mark.eq(~(line_end & (pixel == at - 1)))

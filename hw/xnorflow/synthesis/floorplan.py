@@ -4,7 +4,8 @@
 The placer puts block RAMs where their own wires want them, and the array then folds around them.
 Here each hop has a stripe of the chip instead: activation banks at the left, then hop after hop,
 with the weights of the array's first rows at one end of the stripe and the accumulators at the
-other. docs/synthesis.md says what that gave.
+other. Blocks that share their registers (:mod:`xnorflow.gateware.arraybanks`) are in one row.
+docs/synthesis.md says what that gave.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ DEVICES = {
 }
 """By nextpnr's name."""
 
-_WEIGHTS = re.compile(r"\.banks_(\d+)\.bank_(\d+)\.block\.block_(\d+)$")
+_WEIGHTS = re.compile(r"\.array\.banks\.slice_(\d+)_(\d+)\.bank_(\d+)\.block_0$")
 _ACCUMULATORS = re.compile(r"\.feet_(\d+)\.accumulators\.block_(\d+)$")
 _ACTIVATIONS = re.compile(r"\.banks\.bank_(\d+)_(\d+)\.block_(\d+)$")
 
@@ -81,12 +82,14 @@ def fix_blocks(module: dict[str, Any], device: str) -> int:
         arrays need not spread over it, or too many for a row.
     """
     sites = [DEVICES[device].names(row) for row in DEVICES[device].rows]
-    plan: list[list[str]] = [[] for _ in sites]
-    for stripe in _stripes(module):
-        for at, name in enumerate(stripe):
-            plan[at * len(sites) // len(stripe)].append(name)
-    few = 2 * sum(map(len, plan)) < sum(map(len, sites))
-    if few or any(len(names) > len(row) for names, row in zip(plan, sites, strict=True)):
+    activations, hops = _blocks(module)
+    for together in (True, False):
+        plan = _plan(activations, hops, len(sites), together=together)
+        if all(len(names) <= len(row) for names, row in zip(plan, sites, strict=True)):
+            break
+    else:
+        return 0
+    if 2 * sum(map(len, plan)) < sum(map(len, sites)):
         return 0
     for names, row in zip(plan, sites, strict=True):
         for at, name in enumerate(names):
@@ -95,20 +98,51 @@ def fix_blocks(module: dict[str, Any], device: str) -> int:
     return sum(map(len, plan))
 
 
-def _stripes(module: dict[str, Any]) -> list[list[str]]:
-    """Names of block RAMs from the chip's left to its right, each stripe from its first row on."""
+def _blocks(module: dict[str, Any]) -> tuple[list[str], list[list[list[str]]]]:
+    """Names of the activations' block RAMs; and each hop's, from the array's first row on.
+
+    A hop's are in groups: those with the same bits of its columns' weights, and each accumulator.
+    """
     activations: list[tuple[tuple[int, ...], str]] = []
-    hops: dict[int, list[tuple[tuple[int, ...], str]]] = defaultdict(list)
+    weights: dict[int, dict[int, list[tuple[int, str]]]] = defaultdict(lambda: defaultdict(list))
+    accumulators: dict[int, list[tuple[int, str]]] = defaultdict(list)
     for name, cell in module["cells"].items():
         if cell["type"] != "DP16KD":
             continue
         if found := _WEIGHTS.search(name):
-            hop, column, block = map(int, found.groups())
-            hops[hop].append(((0, block, column), name))
+            hop, part, column = map(int, found.groups())
+            weights[hop][part].append((column, name))
         elif found := _ACCUMULATORS.search(name):
             hop, block = map(int, found.groups())
-            hops[hop].append(((1, block), name))
+            accumulators[hop].append((block, name))
         elif found := _ACTIVATIONS.search(name):
             activations.append((tuple(map(int, found.groups())), name))
-    stripes = [activations, *(hops[hop] for hop in sorted(hops))]
-    return [[name for _, name in sorted(stripe)] for stripe in stripes if stripe]
+    hops = []
+    for hop in sorted(weights):
+        groups = [[name for _, name in sorted(part)] for _, part in sorted(weights[hop].items())]
+        # Before the last weights: the feet are there too, and they want both.
+        groups[-1:-1] = [[name] for _, name in sorted(accumulators[hop])]
+        hops.append(groups)
+    return [name for _, name in sorted(activations)], hops
+
+
+def _plan(
+    activations: list[str], hops: list[list[list[str]]], rows: int, *, together: bool
+) -> list[list[str]]:
+    """Names for each row of block RAMs, left to right; ``together``: no group in two rows."""
+    plan: list[list[str]] = [[] for _ in range(rows)]
+    for groups in hops:
+        parts = groups if together else [[name] for group in groups for name in group]
+        total = sum(map(len, parts))
+        before = 0
+        for part in parts:
+            plan[(2 * before + len(part)) * rows // (2 * total)] += part
+            before += len(part)
+    # As many activations to the left of a row as keep each hop's blocks above one another.
+    blocks = sum(map(len, plan))
+    begin = end = 0
+    for names in plan:
+        end += len(names)
+        to = round(end / blocks * len(activations)) if blocks else len(activations)
+        names[:0], begin = activations[begin:to], to
+    return plan

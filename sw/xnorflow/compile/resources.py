@@ -208,10 +208,8 @@ def estimate(geometry: Geometry, family: str) -> Estimate:
         known[what] + float(np.dot(_coefficients(source, what), features[what]))
         for what in ("lut", "ff")
     )
-    return Estimate(
-        round(lut * factor), round(ff), memory_blocks(geometry, family),
-        geometry.columns * geometry.pixels + 4,
-    )  # fmt: skip
+    products = geometry.columns * geometry.pixels if geometry.scale_width > 1 else 0
+    return Estimate(round(lut * factor), round(ff), memory_blocks(geometry, family), products + 4)
 
 
 def main(files: list[str]) -> None:
