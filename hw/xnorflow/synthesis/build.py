@@ -17,13 +17,10 @@ from xnorflow.boards.board import Board, BoardError
 from xnorflow.boards.pll import Setting
 from xnorflow.boards.top import BoardTop
 from xnorflow.core.baked import Baked
-from xnorflow.core.flat import is_flat
 from xnorflow.core.geometry import Geometry
-from xnorflow.flat.accelerator import FlatAccelerator
-from xnorflow.gateware.accelerator import Accelerator
+from xnorflow.flat.choose import make_crossed
 from xnorflow.gateware.target import Target
 from xnorflow.gateware.verilog import HASH_MARK, uninitialised_memories
-from xnorflow.links.crossed import CrossedDevice
 from xnorflow.links.uart import UartDevice, uart_divisor
 from xnorflow.synthesis.implement import pack, place, versions
 from xnorflow.synthesis.netlist import Resources, synthesise
@@ -137,20 +134,9 @@ def top_of(
     build_hash: int,
     baked: Baked | None = None,
 ) -> BoardTop:
-    """The board's top: with a flat accelerator where the geometry allows it.
-
-    The host link runs with the oscillator's clock, so that it does not bound the array's.
-    """
+    """The board's top. The host link has the oscillator's clock, so as not to bound the array's."""
     contents, answer = (None, None) if baked is None else (baked.contents, baked.answer)
-    if contents is not None:
-        contents.check(geometry)
-    device: Any
-    if is_flat(geometry):
-        device = FlatAccelerator(
-            geometry, build_hash=build_hash, contents=contents, array_domain="array"
-        )
-    else:
-        device = CrossedDevice(Accelerator(geometry, build_hash=build_hash, contents=contents))
+    device = make_crossed(geometry, build_hash=build_hash, contents=contents)
     divisor = divisor_of(board, board.oscillator_mhz)
     return BoardTop(board, setting, UartDevice(device, divisor=divisor, answer=answer))
 
