@@ -24,7 +24,7 @@ def _ulx3s(size: int, platform: type[Any], geometry: str, clock_mhz: float) -> B
         clock_mhz=clock_mhz,
         loader="ulx3s",
         leds=("B2", "C2", "C1", "D2", "D1", "E2", "E1", "H3"),
-        options=("--placer", "static", "--router", "router2", "--tmg-ripup"),
+        options=("--placer", "static", "--router", "router1", "--tmg-ripup"),
         aim=1.01,
     )
 
@@ -39,6 +39,7 @@ ULX3S_25F = _ulx3s(
 ULX3S_85F = _ulx3s(
     85,
     ULX3S_85F_Platform,
-    "3x3x32x64,weight_depth=2048,accumulator_depth=512,max_lanes=1,accumulator_width=18",
-    clock_mhz=100,
+    "3x3x32x64,weight_depth=2048,accumulator_depth=512,max_lanes=1,accumulator_width=18,"
+    "scale_width=1",
+    clock_mhz=120,
 )

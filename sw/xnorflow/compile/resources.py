@@ -45,7 +45,7 @@ class Device:
     lut, ff, memory_blocks, dsp : int
         ECP5: LUT4, blocks of 18 kbit; 7-series: LUT6, halves of a 36 kbit block; iCE40: 4 kbit.
     clock_mhz : float
-        An assumption for any geometry; ECP5: what 3x3x32x64 was routed for.
+        An assumption for any geometry; ECP5: less than 3x3x32x64 was routed for.
     """
 
     name: str
