@@ -25,7 +25,7 @@ def slice_layout(geometry: Geometry, bits: int) -> data.StructLayout:
     return data.StructLayout(
         {
             "read_address": address,
-            "writes": geometry.columns_per_hop,  # a column of the hop
+            "writes": geometry.columns_per_hop,  # a bit for each column of the hop
             "hop": ceil_log2(geometry.hops),
             "address": address,
             "data": bits,
@@ -77,13 +77,12 @@ class BankSlice(wiring.Component):
         taken = Signal(taking.shape(), reset_less=True)
         m.d.sync += taken.eq(taking)
         m.d.comb += self.taken.eq(taken)
-        columns = self.geometry.columns_per_hop
+        columns, contents = self.geometry.columns_per_hop, self.contents
+        mask = (1 << len(bits)) - 1
         for c in range(columns):
             write = Signal(name=f"write_{c}")
             m.d.sync += write.eq(taking.writes[c] & (taking.hop == self.hop))
-            contents = self.contents
             words = [] if contents is None else contents.weights[self.hop * columns + c]
-            mask = (1 << len(bits)) - 1
             m.submodules[f"bank_{c}"] = memory = BlockMemory(
                 width=len(bits),
                 depth=self.geometry.weight_depth,
